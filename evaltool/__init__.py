@@ -1,0 +1,32 @@
+"""evaltool: per-sample losses and metrics of predictions, outside the training code.
+
+>>> import numpy as np
+>>> scores = evaltool.score(np.array([[2.0, 0.0], [0.0, 0.0]], np.float32), np.array([0, 1]), preds_are="logits")
+>>> scores["ce"].round(4).tolist()
+[0.12690000236034393, 0.6930999755859375]
+"""
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from evaltool.errors import EvaltoolError as EvaltoolError
+    from evaltool.scorer import Scores as Scores
+    from evaltool.scorer import score as score
+
+_LAZY = {"score": "evaltool.scorer", "Scores": "evaltool.scorer", "EvaltoolError": "evaltool.errors"}
+__all__ = ["EvaltoolError", "Scores", "__version__", "score"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for only then: ``import evaltool`` alone loads neither NumPy nor torch."""
+    if name in _LAZY:
+        import importlib
+
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'evaltool' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

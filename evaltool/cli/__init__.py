@@ -1,0 +1,48 @@
+"""The command line: one file per command, each of which parses, calls once and prints."""
+
+import importlib
+import sys
+
+import click
+
+import evaltool
+from evaltool.errors import EvaltoolError
+
+COMMANDS = {"score": "evaltool.cli.score"}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command only when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command by name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
+        return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; what the user can mend is told without a traceback, with exit status 2."""
+        try:
+            return super().invoke(ctx)
+        except EvaltoolError as error:
+            click.echo(f"error: {error}", err=True)
+            sys.exit(2)
+        except KeyboardInterrupt:
+            click.echo("interrupted: nothing was written", err=True)
+            sys.exit(130)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(evaltool.__version__, prog_name="evaltool")
+def main() -> None:
+    r"""Score predictions against labels, sample by sample.
+
+    \b
+    Example:
+      evaltool score preds.npy labels.npy
+    """

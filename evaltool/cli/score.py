@@ -1,0 +1,117 @@
+"""``evaltool score``."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from evaltool.schema import ENGINES, KINDS, TASKS, WEIGHT_RULES
+
+
+class Share(click.ParamType):  # type: ignore[type-arg]
+    """A share: 0.01 or 1%."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the share as a number in [0, 1]."""
+        text = str(value).strip()
+        try:
+            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            share = -1.0
+        if not 0 <= share <= 1:
+            self.fail(f"{value!r} is no share; write 0.01 or 1%.", param, ctx)
+        return share
+
+
+class Device(click.ParamType):  # type: ignore[type-arg]
+    """auto, cpu, cuda or cuda:i."""
+
+    name = "device"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the device's name."""
+        kind, colon, index = str(value).partition(":")
+        known = kind == "cuda" and (not colon or index.isdecimal())
+        if not known and value not in ("auto", "cpu"):
+            self.fail(f"{value!r} is no device; write auto, cpu, cuda or cuda:0.", param, ctx)
+        return str(value)
+
+
+@click.command(
+    "score",
+    short_help="Score every sample: losses, margins, statuses.",
+    epilog="\b\nExample:\n  evaltool score preds.npy labels.npy --loss ce --loss focal:gamma=2 -o scored.run",
+)
+@click.argument("preds")
+@click.argument("labels")
+@click.option("-o", "--output", metavar="RUN", help="Directory of the run.  [default: <preds stem>.run here]")
+@click.option("--task", type=click.Choice(["auto", *TASKS]), default="auto", show_default=True)
+@click.option("--preds-are", type=click.Choice(["auto", *KINDS]), default="auto", show_default=True)
+@click.option(
+    "--loss",
+    "losses",
+    metavar="SPEC",
+    multiple=True,
+    help="ce, focal:gamma=2,alpha=0.25 or hard=focal:gamma=5, which names the column; repeatable.  [default: by task]",
+)
+@click.option("--ignore-index", type=int, default=-100, show_default=True, help="Label that counts for nothing.")
+@click.option("--class-names", metavar="FILE|a,b,c", help="One name per class.")
+@click.option(
+    "--class-weights",
+    metavar="FILE|RULE|1,2,3",
+    help=f"One number per class, or a rule on the label counts: {', '.join(WEIGHT_RULES)}.",
+)
+@click.option("--ids", metavar="FILE[:COLUMN]", help="One id per sample: .csv, .parquet, .npy, or one per line.")
+@click.option(
+    "--module",
+    "modules",
+    metavar="FILE",
+    multiple=True,
+    help="TorchScript file (preds, labels) -> [N] as one more column; column=FILE names it; repeatable.",
+)
+@click.option("--trust", is_flag=True, help="Run --module files that no manifest vouches for.")
+@click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True)
+@click.option("--device", type=Device(), metavar="auto|cpu|cuda[:i]", default="auto", show_default=True)
+@click.option("--batch-size", type=click.IntRange(min=1), help="Rows per block.  [default: a few megabytes]")
+@click.option(
+    "--max-bad", type=Share(), default="1%", show_default=True, help="Exit with status 1 above this share of bad rows."
+)
+@click.option("--dtype", type=click.Choice(["bfloat16", "float16", "float32", "float64"]), help="Of raw 2-byte preds.")
+@click.option("--scale", type=click.FloatRange(min=0, min_open=True), help="Divide integer preds, as in 255.")
+@click.option("--overwrite", is_flag=True, help="Replace the run that is there.")
+@click.option("--progress", type=click.Choice(["auto", "rich", "plain", "none"]), default="auto", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def command(
+    preds: str,
+    labels: str,
+    output: str | None,
+    losses: tuple[str, ...],
+    modules: tuple[str, ...],
+    progress: str,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Score every sample of PREDS (.npy) against LABELS (.npy).
+
+    Writes RUN/scores.parquet with a loss per sample, RUN/summary.json, RUN/state.npz and RUN/run.json.
+    """
+    # here: --help answers without them
+    from evaltool.cli.progress import opened_progress
+    from evaltool.scorer import score
+
+    run = Path(output) if output else Path(f"{Path(preds).stem}.run")
+    with opened_progress(progress) as watcher:
+        scores = score(preds, labels, losses=losses or None, module=modules, output=run, watcher=watcher, **options)
+    if as_json:
+        click.echo(json.dumps(scores.summary, indent=2, ensure_ascii=False))
+    else:
+        from evaltool.cli.view import print_scores
+
+        print_scores(scores)
+    if scores.failure:
+        click.echo(f"failed: {scores.failure}", err=True)
+        sys.exit(1)

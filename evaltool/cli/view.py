@@ -1,0 +1,150 @@
+"""What the user sees after a scoring: a few tables on stdout."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from evaltool.scorer import Scores
+
+PIPE_WIDTH = 120
+ALL_CLASSES = 25  # up to so many classes are all shown
+GROUP = 6  # of more: so many most frequent, least frequent, and worst predicted (of equals the most frequent)
+
+
+def print_scores(scores: Scores) -> None:
+    """Print decisions, counts, losses, classes, the hardest samples and where the run lies."""
+    console = Console(
+        markup=False, highlight=False, emoji=False, width=None if sys.stdout.isatty() else PIPE_WIDTH, safe_box=True
+    )
+    summary, manifest = scores.summary, scores.manifest
+    console.print(_headline(summary, manifest), style="bold")
+    console.print(_statuses(summary))
+    if "accuracy" in summary:
+        console.print(_accuracy(summary))
+    console.print(_losses(summary["losses"]))
+    if summary.get("classes"):
+        console.print(_classes(summary))
+    if summary["hardest"]:
+        console.print(_hardest(summary["hardest"], list(summary["losses"]), _names(summary)))
+    if scores.path is not None:
+        console.print(f"run: {scores.path}  (scores.parquet, summary.json, state.npz, run.json)")
+
+
+def _headline(summary: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
+    parts = [summary["task"], summary["preds_are"], f"{summary['n_samples']:,} samples"]
+    if summary.get("classes"):
+        parts.append(f"{len(summary['classes']):,} classes")
+    parts.append(f"{manifest['engine']} on {manifest['device']}, {manifest['seconds']:.1f} s")
+    return " · ".join(part for part in parts if part)
+
+
+def _statuses(summary: Mapping[str, Any]) -> str:
+    parts = [f"{summary['n_scored']:,} scored"]
+    others = ("ignored", "nonfinite", "bad_label", "bad_preds", "clamped", "infinite", "failed")
+    parts += [f"{summary[f'n_{name}']:,} {name}" for name in others if summary[f"n_{name}"]]
+    return "rows: " + ", ".join(parts)
+
+
+def _accuracy(summary: Mapping[str, Any]) -> str:
+    imbalance = summary["imbalance"]
+    parts = [f"accuracy {_number(summary['accuracy'])}", f"balanced accuracy {_number(summary['balanced_accuracy'])}"]
+    if imbalance["ratio"] is not None:
+        classes = f"{imbalance['effective_classes']:.3g} effective classes of {len(summary['classes'])}"
+        parts.append(f"imbalance {imbalance['ratio']:.3g} : 1, {classes}")
+    return " · ".join(parts)
+
+
+def _table(title: str, *columns: str, text: Sequence[str] = ()) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        if name in text:
+            table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=24)
+        else:
+            table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _losses(losses: Mapping[str, Mapping[str, Any]]) -> Table:
+    keys = ("mean", "p50", "p90", "p99", "max")
+    table = _table("Losses", "loss", *keys, text=("loss",))
+    for name, stats in losses.items():
+        table.add_row(name, *(_number(stats[key]) for key in keys))
+    return table
+
+
+def _classes(summary: Mapping[str, Any]) -> Table:
+    classes: Sequence[Mapping[str, Any]] = summary["classes"]
+    losses = list(summary["losses"])
+    shown: list[tuple[str, Sequence[Mapping[str, Any]]]] = [("", classes)]
+    title = "Classes"
+    if len(classes) > ALL_CLASSES:
+        by_count = sorted(classes, key=lambda row: (-row["count"], row["class"]))
+        scored = [row for row in by_count if row["recall"] is not None]
+        head, rest = by_count[:GROUP], by_count[GROUP:]
+        tail = [row for row in rest if row["count"]][-GROUP:]
+        shown = [
+            ("most samples", head),
+            ("fewest samples", tail),
+            ("lowest recall", sorted(scored, key=lambda row: row["recall"])[:GROUP]),
+        ]
+        absent = sum(not row["count"] for row in classes)
+        title = f"Classes ({len(classes):,}, {absent:,} of them without a sample)"
+    table = _table(
+        title, "class", "count", "share", "recall", "precision", *(f"{name} share" for name in losses), text=("class",)
+    )
+    for heading, rows in shown:
+        if heading:
+            table.add_row(Text(heading, style="italic"))
+        for row in rows:
+            shares = (_percent(row["loss_share"][name]) for name in losses)
+            table.add_row(
+                Text(_class_label(row)),
+                f"{row['count']:,}",
+                _percent(row["share"]),
+                _number(row["recall"]),
+                _number(row["precision"]),
+                *shares,
+            )
+        if heading:
+            table.add_section()
+    return table
+
+
+def _names(summary: Mapping[str, Any]) -> dict[int, str]:
+    return {row["class"]: row["name"] for row in summary.get("classes", ()) if row["name"] != str(row["class"])}
+
+
+def _class_label(row: Mapping[str, Any]) -> str:
+    return row["name"] if row["name"] != str(row["class"]) else str(row["class"])
+
+
+def _hardest(rows: Sequence[Mapping[str, Any]], losses: Sequence[str], names: Mapping[int, str]) -> Table:
+    text = ("id", "label", "pred", "worst_class")
+    skipped = ("p_pred", "margin", "entropy", "worst_class_loss", "n_valid")
+    columns = [name for name in rows[0] if name not in skipped]
+    table = _table(f"Hardest by {losses[0]}", *columns, text=text)
+    for row in rows:
+        cells = []
+        for name in columns:
+            value = row[name]
+            named = name in text[1:] and isinstance(value, int)
+            cells.append(Text(names.get(value, str(value)) if named else _number(value)))
+        table.add_row(*cells)
+    return table
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 else f"{value:.3g}"
+    return str(value)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"

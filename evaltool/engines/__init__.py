@@ -1,0 +1,5 @@
+"""What computes scores: blocks of rows in, columns and counts out."""
+
+from evaltool.engines.base import Engine
+
+__all__ = ["Engine"]

@@ -1,0 +1,14 @@
+"""Per-sample metrics as scriptable modules: one scorecard for each task."""
+
+from evaltool.metrics.binary import BinaryScorecard, MultilabelScorecard
+from evaltool.metrics.multiclass import MulticlassScorecard
+from evaltool.metrics.regression import RegressionScorecard
+from evaltool.metrics.segmentation import SegmentationScorecard
+
+__all__ = [
+    "BinaryScorecard",
+    "MulticlassScorecard",
+    "MultilabelScorecard",
+    "RegressionScorecard",
+    "SegmentationScorecard",
+]

@@ -1,0 +1,30 @@
+"""What a real-valued prediction says of its sample beside its losses: whether it can be scored."""
+
+import torch
+from torch import Tensor, nn
+
+from evaltool.losses.reduction import by_sample
+from evaltool.metrics.status import sample_status
+from evaltool.numerics.elementary import working_precision
+
+
+class RegressionScorecard(nn.Module):
+    """Every per-sample column of the task regression beside the losses.
+
+    ``label`` and ``pred`` are there where a sample is one number.
+    """
+
+    def forward(self, preds: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Return the columns, [N] each, for preds and labels [N, ...]."""
+        preds = by_sample(working_precision(preds))
+        labels = by_sample(working_precision(labels))
+        bad_label = ~labels.isfinite().all(1)
+        columns = {
+            "status": sample_status(
+                torch.ones_like(bad_label), ~preds.isfinite().all(1), bad_label, torch.zeros_like(bad_label)
+            )
+        }
+        if preds.size(1) == 1:
+            columns["label"] = labels.squeeze(1)
+            columns["pred"] = preds.squeeze(1)
+        return columns

@@ -1,0 +1,1 @@
+"""The numbers under every loss and metric: the log-odds of the label, exact in both tails."""

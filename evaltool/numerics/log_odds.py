@@ -1,0 +1,169 @@
+"""The log-odds against the label, from which every classification loss follows.
+
+For a softmax over C classes with logits z and label t
+
+    u = logsumexp_{j != t}(z_j) - z_t          (one logit x and label y: u = -x if y else x)
+    r = exp(-|u|)
+    cross-entropy = max(u, 0) + log1p(r)
+    1 - p_t       = (1 if u >= 0 else r) / (1 + r)
+    focal         = (1 - p_t)^gamma * cross-entropy
+
+Nothing here subtracts two nearly equal numbers, so float32 keeps its digits for confident samples
+(u very negative), where ``1 - exp(-cross_entropy)`` has none left.  ``LabelOdds.low`` is what rounding ``u``
+to the working precision lost: a rounding of u = 88 moves r by 4e-6, and r^6 by 2e-5.
+
+Written as ``torch.where(u >= 0, ...)`` and not with ``abs`` and ``max``, each branch is smooth where it is used: the
+gradient is right at u = 0 too, the value of a network's first output.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from evaltool.numerics.elementary import at_least_smallest, expm1, log1p, sum_error
+
+
+class LabelOdds(NamedTuple):
+    """u + low = log((1 - p_label) / p_label), in nats; both float [N, *S]."""
+
+    u: Tensor
+    low: Tensor
+
+
+class OtherClasses(NamedTuple):
+    """The classes beside the label: weights proportional to their probabilities, 0 at the label."""
+
+    weights: Tensor  # [N, C, *S]
+    total: Tensor  # [N, *S], the sum of the weights
+
+
+def _without_low(u: Tensor) -> LabelOdds:
+    return LabelOdds(u, torch.zeros_like(u))
+
+
+def _log_of_odds(odds: Tensor) -> LabelOdds:
+    """Return the logarithm of odds >= 0; exactly -inf, with a zero gradient, where the odds are 0."""
+    none = odds == 0
+    u = torch.where(none, torch.ones_like(odds), odds).log()
+    low = odds.detach() * (-u.detach()).exp() - 1
+    low = torch.where(none | ~low.isfinite(), torch.zeros_like(low), low)
+    return LabelOdds(torch.where(none, torch.full_like(u, -torch.inf), u), low)
+
+
+def softmax_odds(preds: Tensor, labels: Tensor, preds_are: str) -> tuple[LabelOdds, OtherClasses]:
+    """Return the log-odds against each label, and the other classes' weights.
+
+    Args:
+        preds: float32 or float64 [N, C, *S]; -inf logits are masked classes.  Probabilities are taken up to a
+            common factor; one of the label below the smallest normal float32 counts as that much.
+        labels: int64 [N, *S], each in 0..C-1.
+        preds_are: "logits", "log-probs" (which are logits) or "probs".
+    """
+    index = labels.unsqueeze(1)
+    own = preds.gather(1, index).squeeze(1)
+    if preds_are == "probs":
+        weights = preds.scatter(1, index, 0.0)
+        total = weights.sum(1)
+        return _log_of_odds(total / at_least_smallest(own)), OtherClasses(weights, total)
+    rest = preds.scatter(1, index, -torch.inf)
+    largest = rest.detach().amax(1)
+    masked = largest == -torch.inf
+    largest = torch.where(masked, torch.zeros_like(largest), largest)
+    weights = (rest - largest.unsqueeze(1)).exp()
+    total = weights.sum(1)
+    gap = largest - own
+    log_total = torch.where(masked, torch.ones_like(total), total).log()
+    low = sum_error(largest, -own) + sum_error(gap, log_total)
+    u = torch.where(masked, -torch.inf - own, gap + log_total)
+    return LabelOdds(u, low), OtherClasses(weights, total)
+
+
+def sigmoid_odds(preds: Tensor, preds_are: str) -> tuple[LabelOdds, LabelOdds]:
+    """Return the log-odds against label 1 and against label 0, for one logit (or its kind) per element.
+
+    Args:
+        preds: float32 or float64, any shape.  A probability that is 0 for a label counts as the smallest normal
+            float32 there.
+        preds_are: "logits", "log-probs" (of label 1) or "probs" (of label 1).
+    """
+    if preds_are == "probs":
+        complement = 1 - preds
+        against_one = _log_of_odds(complement / at_least_smallest(preds))
+        against_zero = _log_of_odds(preds / at_least_smallest(complement))
+        return against_one, against_zero
+    if preds_are == "log-probs":
+        preds = preds - (-expm1(preds)).log()
+    return _without_low(-preds), _without_low(preds)
+
+
+def odds_ratio(odds: LabelOdds) -> Tensor:
+    """Return r = exp(-|u|), the smaller of the odds for and against the label, in [0, 1]."""
+    positive = odds.u >= 0
+    low = torch.where(positive, odds.low, -odds.low)
+    return torch.where(positive, -odds.u, odds.u).exp() * (1 - low)
+
+
+def cross_entropy(odds: LabelOdds) -> Tensor:
+    """Return -log p_label >= 0 in nats."""
+    return torch.where(odds.u >= 0, odds.u, torch.zeros_like(odds.u)) + log1p(odds_ratio(odds))
+
+
+def miss_probability(odds: LabelOdds) -> Tensor:
+    """Return 1 - p_label, in [0, 1], to the last digits."""
+    r = odds_ratio(odds)
+    return torch.where(odds.u >= 0, torch.ones_like(r), r) / (1 + r)
+
+
+def label_probability(odds: LabelOdds) -> Tensor:
+    """Return p_label, in [0, 1], to the last digits."""
+    return miss_probability(LabelOdds(-odds.u, -odds.low))
+
+
+def focusing_factor(odds: LabelOdds, gamma: Tensor) -> Tensor:
+    """Return (1 - p_label)^gamma, whose gradient is finite for every gamma >= 0, at p_label = 1 as well.
+
+    ``pow`` is not: its derivative holds (1 - p)^(gamma - 1), which overflows for gamma < 1.
+    """
+    positive = odds.u >= 0
+    zero = torch.zeros_like(odds.u)
+    # -1e30 for -inf: gamma = 0 has to give exp(0), not 0 * inf
+    log_miss = torch.where(positive, zero, odds.u).clamp(min=-1e30) - log1p(odds_ratio(odds))
+    low = torch.where(positive, zero, odds.low)
+    return (gamma * log_miss).exp() * (1 + gamma * low)
+
+
+def focal(odds: LabelOdds, gamma: Tensor) -> Tensor:
+    """Return (1 - p_label)^gamma (-log p_label) in nats.  Lin et al. 2017, arXiv:1708.02002, eq. 4."""
+    return focusing_factor(odds, gamma) * cross_entropy(odds)
+
+
+class TopClass(NamedTuple):
+    """A softmax seen from its most probable class (the first of equals)."""
+
+    place: Tensor  # int64 [N, *S], which class
+    ratios: Tensor  # [N, C, *S], p_c / p_top, 0 at the top class itself
+    gaps: Tensor  # [N, C, *S], log(p_top / p_c) >= 0, 0 at the top class
+    total: Tensor  # [N, *S], the sum of the ratios; p_top = 1 / (1 + total)
+
+
+def top_class(preds: Tensor, preds_are: str) -> TopClass:
+    """Return the softmax of preds [N, C, *S] relative to its largest class; see TopClass."""
+    index = preds.detach().argmax(1, keepdim=True)
+    top = preds.gather(1, index)
+    if preds_are == "probs":
+        ratios = preds.scatter(1, index, 0.0) / top
+        gaps = -(at_least_smallest(preds) / top).log()
+    else:
+        gaps = top - preds
+        ratios = (-gaps).exp().scatter(1, index, 0.0)
+    return TopClass(index.squeeze(1), ratios, gaps, ratios.sum(1))
+
+
+def two_classes(preds: Tensor, preds_are: str) -> Tensor:
+    """Return one logit (or its kind) per element, [N, *S], as the two classes of the same softmax, [N, 2, *S]."""
+    if preds_are == "probs":
+        return torch.stack([1 - preds, preds], 1)
+    if preds_are == "log-probs":
+        return torch.stack([(-expm1(preds)).log(), preds], 1)
+    return torch.stack([torch.zeros_like(preds), preds], 1)

@@ -1,0 +1,165 @@
+"""The small inputs beside predictions and labels: ids, class names, class weights."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from evaltool.errors import EvaltoolError
+from evaltool.readers.npy import NpyFile
+from evaltool.schema import WEIGHT_RULES
+
+
+def read_ids(source: str | Path | Sequence[Any] | np.ndarray[Any, Any], n_samples: int) -> "pa.Array[Any]":
+    """Return one id per sample, as int64 where all are integers and as text otherwise.
+
+    Args:
+        source: ``FILE`` or ``FILE:COLUMN`` (.csv, .parquet, .npy, or text with one id per line), or a sequence.
+        n_samples: how many there have to be.
+
+    Raises:
+        EvaltoolError: the file cannot be read, has no such column, or another number of rows.
+    """
+    if isinstance(source, (str, Path)):
+        where = str(source)
+        ids = _ids_from_file(where)
+    else:
+        where = "ids"
+        ids = pa.array(source.tolist() if isinstance(source, np.ndarray) else list(source))
+    if isinstance(ids, pa.ChunkedArray):
+        ids = ids.combine_chunks()
+    if len(ids) != n_samples:
+        raise EvaltoolError(
+            f"there is not one id per sample\n  {where}: {len(ids)} ids, expected {n_samples} = N\n"
+            "  Give the ids of exactly these samples, in their order."
+        )
+    return ids.cast(pa.int64() if pa.types.is_integer(ids.type) else pa.string())
+
+
+def count_duplicates(ids: "pa.Array[Any]") -> int:
+    """Return how many ids occur before in the array."""
+    return len(ids) - len(ids.unique())
+
+
+def _ids_from_file(text: str) -> Any:
+    path, column = _path_and_column(text)
+    if path.suffix == ".npy":
+        file = NpyFile(path)
+        if len(file.shape) != 1 or file.dtype.kind not in "iuUS":
+            raise EvaltoolError(
+                f"this cannot be ids\n  {path}: {list(file.shape)} of {file.dtype}, expected [N] integers or strings"
+            )
+        values = file.read(0, file.shape[0])
+        return pa.array((np.char.decode(values) if file.dtype.kind == "S" else values).tolist())
+    if path.suffix in (".csv", ".tsv", ".parquet"):
+        return _table_column(path, column)
+    return pa.array(_lines(path))
+
+
+def _path_and_column(text: str) -> tuple[Path, str | None]:
+    path, colon, column = text.rpartition(":")
+    if colon and not Path(text).exists():
+        return Path(path), column
+    return Path(text), None
+
+
+def _table_column(path: Path, column: str | None) -> Any:
+    try:
+        if path.suffix == ".parquet":
+            names = pyarrow.parquet.read_schema(path).names
+        else:
+            options = pyarrow.csv.ParseOptions(delimiter="\t" if path.suffix == ".tsv" else ",")
+            with pyarrow.csv.open_csv(path, parse_options=options) as reader:
+                names = reader.schema.names
+        chosen = column or ("id" if "id" in names else names[0] if len(names) == 1 else "")
+        if chosen not in names:
+            asked = f"no column {column!r}" if column else "several columns"
+            raise EvaltoolError(
+                f"which column holds the ids?\n  {path}: {asked}; it has {', '.join(names)}\n"
+                f"  Pass --ids {path}:{names[0]}, with the right name."
+            )
+        if path.suffix == ".parquet":
+            return pyarrow.parquet.read_table(path, columns=[chosen])[chosen]
+        as_text = pyarrow.csv.ConvertOptions(include_columns=[chosen], column_types={chosen: pa.string()})
+        return pyarrow.csv.read_csv(path, parse_options=options, convert_options=as_text)[chosen]
+    except (OSError, pa.ArrowException) as error:
+        raise EvaltoolError(f"cannot read the ids\n  {path}: {error}\n  Check the path.") from None
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise EvaltoolError(f"cannot read the file\n  {path}: {error}\n  Give UTF-8 text, one item per line.") from None
+
+
+def read_class_names(source: str | Sequence[str], num_classes: int) -> list[str]:
+    """Return the class names: of a file with one per line, of ``a,b,c``, or of a sequence.
+
+    Raises:
+        EvaltoolError: there is not one name per class, or a name twice.
+    """
+    if isinstance(source, str):
+        path = Path(source)
+        is_file = path.is_file()
+        if not is_file and "," not in source and (path.suffix or num_classes > 1):
+            raise EvaltoolError(f"no such file\n  {source}\n  Give a file with one name per line, or a,b,c.")
+        names = [line for line in _lines(path) if line.strip()] if is_file else source.split(",")
+    else:
+        names = [str(name) for name in source]
+    names = [name.strip() for name in names]
+    where = source if isinstance(source, str) else "class_names"
+    if len(names) != num_classes:
+        raise EvaltoolError(
+            f"there is not one name per class\n  {where}: {len(names)} names, expected {num_classes} = C\n"
+            "  Name every class, in the order of the class indices."
+        )
+    twice = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
+    if twice:
+        raise EvaltoolError(f"class names have to differ\n  {where}: {', '.join(sorted(twice))} more than once")
+    return names
+
+
+def read_class_weights(source: str | Sequence[float], num_classes: int) -> str | list[float]:
+    """Return class weights: a rule's name, or the numbers of a file (.npy, or text), of ``1,2,3`` or a sequence.
+
+    Raises:
+        EvaltoolError: there is not one finite number >= 0 per class.
+    """
+    if isinstance(source, str):
+        if source in WEIGHT_RULES:
+            return source
+        values = _numbers(source)
+        where = source
+    else:
+        values = np.asarray(source, dtype=np.float64).tolist()
+        where = "class_weights"
+    if len(values) != num_classes:
+        raise EvaltoolError(
+            f"there is not one weight per class\n  {where}: {len(values)} weights, expected {num_classes} = C\n"
+            "  Give one number per class, in the order of the class indices."
+        )
+    if not all(np.isfinite(v) and v >= 0 for v in values) or not any(values):
+        raise EvaltoolError(f"class weights have to be finite numbers >= 0, one of them above 0\n  {where}: {values}")
+    return values
+
+
+def _numbers(source: str) -> list[float]:
+    path = Path(source)
+    if path.suffix == ".npy":
+        file = NpyFile(path)
+        if len(file.shape) != 1 or file.dtype.kind not in "iuf":
+            raise EvaltoolError(f"this cannot be class weights\n  {path}: {list(file.shape)} of {file.dtype}")
+        return [float(value) for value in file.read(0, file.shape[0])]
+    words = " ".join(_lines(path)).replace(",", " ").split() if path.is_file() else source.split(",")
+    try:
+        return [float(word) for word in words]
+    except ValueError:
+        raise EvaltoolError(
+            f"these are no class weights\n  {source}\n"
+            f"  Give a file with one number per class, numbers as 1,2,0.5, or one of {', '.join(WEIGHT_RULES)}."
+        ) from None

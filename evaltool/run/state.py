@@ -1,0 +1,114 @@
+"""Counts of a run that add up over blocks and shards: everything the summary needs but the quantiles' last digits."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from evaltool.block import Block
+from evaltool.schema import OK, STATUSES
+
+Array = np.ndarray[Any, Any]
+
+HISTOGRAM_BINS = 8192  # float32 by its upper 13 bits: sign, exponent and 16 bins per octave
+LOW_BITS = 19
+CALIBRATION_BINS = 15
+BAD_LABELS_KEPT = 64
+
+
+def ordered_bits(values: Array) -> Array:
+    """Return float32 values as uint32 in the same order (-inf first)."""
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    return np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))
+
+
+class State:
+    """The counts of a run.
+
+    Args:
+        num_classes: C, 0 for regression.
+        losses: the loss columns.
+        multilabel: the confusion counts are per class, [C, 2, 2].
+    """
+
+    def __init__(self, num_classes: int, losses: Sequence[str], *, multilabel: bool = False) -> None:
+        self.num_classes = num_classes
+        self.losses = list(losses)
+        self.multilabel = multilabel
+        self.status = np.zeros(len(STATUSES), np.int64)
+        self.n_clamped = 0
+        self.n_infinite = 0
+        self.n_failed = 0
+        self.loss_sum = np.zeros(len(losses))
+        self.loss_count = np.zeros(len(losses), np.int64)
+        self.loss_max = np.full(len(losses), -np.inf)
+        self.histogram = np.zeros((len(losses), HISTOGRAM_BINS), np.int64)
+        self.class_loss_sum = np.zeros((len(losses), num_classes))
+        self.class_loss_count = np.zeros((len(losses), num_classes), np.int64)
+        self.calibration = np.zeros((3, CALIBRATION_BINS))  # count, sum of p_pred, right
+        self.confusion = np.zeros((2, 0), np.int64)  # sorted keys (label * C + pred) and their counts
+        self.bad_labels: dict[int, int] = {}
+
+    @property
+    def n_samples(self) -> int:
+        """How many rows were read."""
+        return int(self.status.sum())
+
+    def add(self, block: Block) -> None:
+        """Add the counts of a block."""
+        ok = block.status == OK
+        self.status += np.bincount(block.status, minlength=len(STATUSES))
+        self.n_clamped += block.n_clamped
+        infinite = np.zeros(len(ok), bool)
+        failed = np.zeros(len(ok), bool)
+        for i, name in enumerate(self.losses):
+            values = block.columns[name]
+            infinite |= ok & np.isinf(values)
+            failed |= ok & np.isnan(values)
+            finite = values[ok & np.isfinite(values)]
+            self.loss_sum[i] += finite.sum(dtype=np.float64)
+            self.loss_count[i] += len(finite)
+            self.loss_max[i] = max(self.loss_max[i], finite.max(initial=-np.inf))
+            self.histogram[i] += np.bincount(ordered_bits(finite) >> LOW_BITS, minlength=HISTOGRAM_BINS)
+            if name in block.class_loss:
+                sums, counts = block.class_loss[name]
+                self.class_loss_sum[i] += sums
+                self.class_loss_count[i] += counts
+        self.n_infinite += int(infinite.sum())
+        self.n_failed += int(failed.sum())
+        self.confusion = _added(self.confusion, block.confusion)
+        self._add_calibration(block, ok)
+        self._add_bad_labels(block)
+
+    def _add_calibration(self, block: Block, ok: Array) -> None:
+        if "pred" not in block.columns or "p_pred" not in block.columns:
+            return
+        confidence = block.columns["p_pred"][ok].astype(np.float64)
+        right = block.columns["pred"][ok] == block.columns["label"][ok]
+        place = np.clip((confidence * CALIBRATION_BINS).astype(np.int64), 0, CALIBRATION_BINS - 1)
+        for row, weights in enumerate((None, confidence, right.astype(np.float64))):
+            self.calibration[row] += np.bincount(place, weights, minlength=CALIBRATION_BINS)
+
+    def _add_bad_labels(self, block: Block) -> None:
+        if "label" not in block.columns or not self.num_classes:
+            return
+        bad = block.columns["label"][block.status == STATUSES.index("bad_label")]
+        for value, count in zip(*np.unique(bad, return_counts=True), strict=True):
+            if value in self.bad_labels or len(self.bad_labels) < BAD_LABELS_KEPT:
+                self.bad_labels[int(value)] = self.bad_labels.get(int(value), 0) + int(count)
+
+    def arrays(self) -> dict[str, Array]:
+        """Return the counts as arrays, for ``state.npz``."""
+        keep = ("status", "loss_sum", "loss_count", "loss_max", "histogram", "class_loss_sum", "class_loss_count")
+        arrays = {name: getattr(self, name) for name in (*keep, "calibration", "confusion")}
+        counts = np.array([self.n_clamped, self.n_infinite, self.n_failed], np.int64)
+        return {**arrays, "losses": np.array(self.losses, dtype=np.str_), "clamped_infinite_failed": counts}
+
+
+def _added(before: Array, more: Array) -> Array:
+    if not more.shape[1]:
+        return before
+    keys, place = np.unique(np.concatenate([before[0], more[0]]), return_inverse=True)
+    counts = np.zeros(len(keys), np.int64)
+    np.add.at(counts, place, np.concatenate([before[1], more[1]]))
+    return np.stack([keys, counts])

@@ -1,0 +1,340 @@
+"""``score``: decide what the inputs are, stream them through an engine, and collect a run."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from evaltool.block import Block
+from evaltool.detect import Decision, decide
+from evaltool.engines import Engine
+from evaltool.errors import EvaltoolError
+from evaltool.readers import Rows, open_labels, open_preds
+from evaltool.readers.side_files import count_duplicates, read_class_names, read_class_weights, read_ids
+from evaltool.run.hardest import Hardest
+from evaltool.run.manifest import FORMAT, input_record, versions
+from evaltool.run.quantiles import exact_quantiles
+from evaltool.run.state import State
+from evaltool.run.summary import QUANTILES, summary_of
+from evaltool.run.table import record_batch, table_schema
+from evaltool.run.writer import RunWriter, check_output
+from evaltool.schema import ENGINES, KINDS, TASKS
+from evaltool.scorer.mistakes import too_many_bad
+from evaltool.scorer.scores import Scores, TableInMemory
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from evaltool.scorer.loss_columns import LossColumn
+
+BLOCK_NUMBERS = 1 << 20  # predictions in a block by default: 4 MB of float32
+BLOCK_ROWS = 1 << 16
+DEFAULT_MAX_BAD = 0.01
+
+
+class Watcher(Protocol):
+    """Is told how a job goes; the command line shows it."""
+
+    def decided(self, reasons: Sequence[str]) -> None:
+        """What was decided, one line each."""
+
+    def warned(self, text: str) -> None:
+        """Something the user should know."""
+
+    def progressed(self, rows: int, total: int) -> None:
+        """So many rows of all are scored."""
+
+
+class Silence:
+    """A watcher that shows nothing."""
+
+    def decided(self, reasons: Sequence[str]) -> None:
+        """Show nothing."""
+
+    def warned(self, text: str) -> None:
+        """Show nothing."""
+
+    def progressed(self, rows: int, total: int) -> None:
+        """Show nothing."""
+
+
+def score(
+    preds: Any,
+    labels: Any,
+    *,
+    losses: Sequence["str | nn.Module"] | Mapping[str, "str | nn.Module"] | None = None,
+    task: str = "auto",
+    preds_are: str = "auto",
+    ignore_index: int = -100,
+    class_names: str | Sequence[str] | None = None,
+    class_weights: str | Sequence[float] | None = None,
+    ids: Any = None,
+    module: str | Path | Sequence[str | Path] = (),
+    trust: bool = False,
+    engine: str = "auto",
+    device: str = "auto",
+    batch_size: int | None = None,
+    max_bad: float = DEFAULT_MAX_BAD,
+    dtype: str | None = None,
+    scale: float | None = None,
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    watcher: Watcher | None = None,
+) -> Scores:
+    """Return the scores of every sample.
+
+    Args:
+        preds: path of a .npy, array or tensor (CPU or CUDA): float [N, C], [N], [N, C, *S]; see ``task``.
+        labels: the same sorts of input; integer [N] or [N, *S], or shares [N, C].
+        losses: SPECs (``"focal:gamma=2"``, ``"hard=focal:gamma=5"``), modules (preds, labels) -> [N], or a mapping
+            from column to either; by default those of the task.
+        task: "auto" or one of multiclass, binary, multilabel, segmentation, regression.
+        preds_are: "auto", "logits", "probs" or "log-probs".
+        ignore_index: label that counts for nothing.
+        class_names: one per class, as a sequence, a file's path or "a,b,c".
+        class_weights: a rule ("inverse", ...), or one number per class: the weight of ce and bce, alpha of focal.
+        ids: one per sample, as a sequence or ``FILE[:COLUMN]``.
+        module: TorchScript files (preds, labels) -> [N], ``FILE`` or ``column=FILE``; each adds a column.
+        trust: run TorchScript files that no manifest vouches for.
+        engine: "auto", "torch" or "torchscript".
+        device: "auto", "cpu", "cuda" or "cuda:i".
+        batch_size: rows per block; by default as many as a few megabytes hold.
+        max_bad: share of bad rows above which the result's ``failure`` is set.
+        dtype: "bfloat16" for files of raw 2-byte values.
+        scale: divide integer preds by this, as in 255.
+        output: write the run to this directory while scoring, and keep no column in memory.
+        overwrite: replace the run in ``output``.
+        watcher: is told decisions, warnings and progress.
+
+    Returns:
+        Scores: a column of float32 per loss (nats or unitless), statuses, and the summary.
+
+    Raises:
+        EvaltoolError: the input cannot be scored; nothing has been written.
+    """
+    arguments = {name: value for name, value in locals().items() if name not in ("preds", "labels", "watcher")}
+    started = time.time()
+    watcher = watcher or Silence()
+    _check_choices(task, preds_are, engine, max_bad, batch_size)
+    if output is not None:
+        check_output(Path(output), overwrite=overwrite)
+    pred_rows, label_rows = open_preds(preds, dtype=dtype, scale=scale), open_labels(labels)
+    decision = decide(pred_rows, label_rows, task=task, preds_are=preds_are, ignore_index=ignore_index)
+    watcher.decided(decision.reasons)
+    names = _class_names(class_names, decision)
+    id_column = _id_column(ids, pred_rows.shape[0], watcher)
+    files = [module] if isinstance(module, (str, Path)) else list(module)
+    place = _device_of(device, preds)
+    opened, columns = _open_engine(
+        engine, place, decision, losses, files, trust, class_weights, label_rows, ignore_index, watcher
+    )
+    inputs = [input_record("preds", pred_rows), input_record("labels", label_rows)]
+    blocks = _blocks(pred_rows, label_rows, opened, batch_size)
+    first = next(blocks)
+    schema = table_schema(
+        decision.task,
+        {name: column.formula for name, column in columns.items()},
+        None if id_column is None else id_column.type,
+        list(first[1].columns),
+    )
+    state = State(decision.num_classes, list(columns), multilabel=decision.task == "multilabel")
+    sink = TableInMemory(schema) if output is None else RunWriter(Path(output), schema, overwrite=overwrite)
+    with sink:
+        hardest = _stream(chain([first], blocks), schema, id_column, state, sink, watcher, pred_rows.shape[0])
+        opened.close()
+        sink.close_table()
+        summary = summary_of(
+            state,
+            task=decision.task,
+            preds_are=decision.preds_are,
+            class_names=names,
+            quantiles=_quantiles(state, sink),
+            hardest=hardest.rows(),
+        )
+        failure = too_many_bad(state, decision, max_bad=max_bad, ignore_index=ignore_index)
+        manifest = {
+            "format": FORMAT,
+            "status": "failed" if failure else "done",
+            "failure": failure,
+            "versions": versions(),
+            "arguments": {name: _recorded(value) for name, value in arguments.items()},
+            "decisions": {name: value for name, value in asdict(decision).items() if name != "tolerance"},
+            "class_names": names,
+            "losses": [column.record for column in columns.values()],
+            "inputs": inputs,
+            "engine": opened.name,
+            "device": opened.device,
+            "started": datetime.fromtimestamp(started, UTC).isoformat(),
+            "finished": datetime.now(UTC).isoformat(),
+            "seconds": round(time.time() - started, 3),
+        }
+        sink.commit(summary, state, manifest)
+    if state.n_failed:
+        watcher.warned(f"{state.n_failed} rows that can be scored got NaN from a module; their value is null")
+    return Scores(
+        table=sink.table if isinstance(sink, TableInMemory) else None,
+        schema=schema,
+        summary=summary,
+        state=state,
+        manifest=manifest,
+        path=None if output is None else Path(output),
+        failure=failure,
+    )
+
+
+def _stream(
+    blocks: Iterable[tuple[int, Block]],
+    schema: pa.Schema,
+    ids: "pa.Array[Any] | None",
+    state: State,
+    sink: "TableInMemory | RunWriter",
+    watcher: Watcher,
+    total: int,
+) -> Hardest:
+    """Take every block to the table, the counts and the watcher; return the hardest rows."""
+    hardest = Hardest(state.losses[0])
+    for start, block in blocks:
+        stop = start + len(block.status)
+        batch = record_batch(schema, block, start, None if ids is None else ids[start:stop])
+        state.add(block)
+        hardest.add(batch)
+        sink.add(batch)
+        watcher.progressed(stop, total)
+    return hardest
+
+
+def _check_choices(task: str, preds_are: str, engine: str, max_bad: float, batch_size: int | None) -> None:
+    choices = {
+        "task": (task, ("auto", *TASKS)),
+        "preds_are": (preds_are, ("auto", *KINDS)),
+        "engine": (engine, ENGINES),
+    }
+    for name, (value, allowed) in choices.items():
+        if value not in allowed:
+            raise ValueError(f"{name}={value!r}, expected one of {', '.join(allowed)}")
+    if not 0 <= max_bad <= 1:
+        raise ValueError(f"max_bad={max_bad!r}, expected a share in [0, 1]")
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size={batch_size!r}, expected at least 1")
+
+
+def _class_names(class_names: str | Sequence[str] | None, decision: Decision) -> list[str]:
+    if class_names is not None:
+        if not decision.num_classes:
+            raise EvaltoolError("the task regression has no classes to name\n  Leave --class-names out.")
+        return read_class_names(class_names, decision.num_classes)
+    if decision.foreground:
+        return ["background", "foreground"]
+    return [str(c) for c in range(decision.num_classes)]
+
+
+def _id_column(ids: Any, n_samples: int, watcher: Watcher) -> "pa.Array[Any] | None":
+    if ids is None:
+        return None
+    column = read_ids(ids, n_samples)
+    if twice := count_duplicates(column):
+        watcher.warned(f"{twice} ids occur more than once; looked up by id, several samples will answer")
+    return column
+
+
+def _device_of(device: str, preds: Any) -> str:
+    """Return the device asked for; by default a CUDA tensor is scored where it is."""
+    if device == "auto" and getattr(getattr(preds, "device", None), "type", "") == "cuda":
+        return str(preds.device)
+    return device
+
+
+def _open_engine(
+    engine: str,
+    device: str,
+    decision: Decision,
+    losses: Any,
+    files: Sequence[str | Path],
+    trust: bool,
+    class_weights: str | Sequence[float] | None,
+    labels: Rows,
+    ignore_index: int,
+    watcher: Watcher,
+) -> tuple[Engine, "dict[str, LossColumn]"]:
+    # here: torch takes seconds to import, and bad input should not have to wait for it
+    from evaltool.engines.torch_ import TorchEngine, chosen_device
+    from evaltool.engines.torchscript import torchscript_engine
+    from evaltool.scorer.loss_columns import asked_losses, loss_columns, resolved_class_weights, takes_class_weights
+
+    weights = None
+    asked = asked_losses(losses)
+    if class_weights is not None:
+        if not decision.num_classes:
+            raise EvaltoolError("the task regression has no classes to weigh\n  Leave --class-weights out.")
+        given = read_class_weights(class_weights, decision.num_classes)
+        weights = resolved_class_weights(given, decision, labels, ignore_index)
+    place = chosen_device(device)
+    columns = loss_columns(
+        asked,
+        files,
+        decision=decision,
+        ignore_index=ignore_index,
+        class_weights=weights,
+        trust=trust,
+        device=place,
+    )
+    if weights is not None:
+        unweighted = [name for name, column in columns.items() if not takes_class_weights(column)]
+        if unweighted:
+            watcher.warned(f"class weights do not apply to {', '.join(unweighted)}")
+    make = torchscript_engine if engine == "torchscript" else TorchEngine
+    opened = make(
+        task=decision.task,
+        preds_are=decision.preds_are,
+        num_classes=decision.num_classes,
+        foreground=decision.foreground,
+        soft_labels=decision.soft_labels,
+        tolerance=decision.tolerance,
+        ignore_index=ignore_index,
+        losses={name: column.module for name, column in columns.items()},
+        device=place,
+    )
+    return opened, columns
+
+
+def _blocks(preds: Rows, labels: Rows, engine: Engine, batch_size: int | None) -> Iterator[tuple[int, Block]]:
+    n = preds.shape[0]
+    row = max(1, int(np.prod(preds.shape[1:], dtype=np.int64)))
+    step = batch_size or max(1, min(BLOCK_ROWS, BLOCK_NUMBERS // row))
+    for start in range(0, n, step):
+        stop = min(start + step, n)
+        try:
+            block = engine.score(preds.read(start, stop), labels.read(start, stop))
+        except (MemoryError, RuntimeError) as error:
+            if not isinstance(error, MemoryError) and "memory" not in str(error):
+                raise
+            raise EvaltoolError(
+                f"out of memory\n  rows {start} to {stop} of {preds.name} on {engine.device}\n"
+                f"  Pass a smaller --batch-size than {stop - start}."
+            ) from error
+        yield start, block
+
+
+def _quantiles(state: State, sink: "TableInMemory | RunWriter") -> dict[str, list[float | None]]:
+    at = list(QUANTILES.values())
+    return {
+        name: exact_quantiles(state.histogram[i], partial(sink.column, name), at) for i, name in enumerate(state.losses)
+    }
+
+
+def _recorded(value: Any) -> Any:
+    """Return an argument as JSON can hold it."""
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _recorded(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)) and len(value) <= 1000:
+        return [_recorded(item) for item in value]
+    return str(value) if isinstance(value, Path) else f"<{type(value).__name__}>"
