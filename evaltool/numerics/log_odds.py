@@ -127,10 +127,11 @@ def focusing_factor(odds: LabelOdds, gamma: Tensor) -> Tensor:
     """
     positive = odds.u >= 0
     zero = torch.zeros_like(odds.u)
+    # log(1 - p) = min(u, 0) - log1p(r), in two factors: their difference would round by gamma times as much.
     # -1e30 for -inf: gamma = 0 has to give exp(0), not 0 * inf
-    log_miss = torch.where(positive, zero, odds.u).clamp(min=-1e30) - log1p(odds_ratio(odds))
-    low = torch.where(positive, zero, odds.low)
-    return (gamma * log_miss).exp() * (1 + gamma * low)
+    far = (gamma * torch.where(positive, zero, odds.u).clamp(min=-1e30)).exp()
+    near = (-gamma * log1p(odds_ratio(odds))).exp()
+    return far * near * (1 + gamma * torch.where(positive, zero, odds.low))
 
 
 def focal(odds: LabelOdds, gamma: Tensor) -> Tensor:

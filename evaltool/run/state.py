@@ -14,6 +14,7 @@ HISTOGRAM_BINS = 8192  # float32 by its upper 13 bits: sign, exponent and 16 bin
 LOW_BITS = 19
 CALIBRATION_BINS = 15
 BAD_LABELS_KEPT = 64
+DENSE_PAIRS = 1 << 20  # 1,000 classes: 8 MB
 
 
 def ordered_bits(values: Array) -> Array:
@@ -46,8 +47,13 @@ class State:
         self.class_loss_sum = np.zeros((len(losses), num_classes))
         self.class_loss_count = np.zeros((len(losses), num_classes), np.int64)
         self.calibration = np.zeros((3, CALIBRATION_BINS))  # count, sum of p_pred, right
-        self.confusion = np.zeros((2, 0), np.int64)  # sorted keys (label * C + pred) and their counts
+        self._pairs = PairCounts(num_classes * 4 if multilabel else num_classes**2)
         self.bad_labels: dict[int, int] = {}
+
+    @property
+    def confusion(self) -> Array:
+        """Pairs (label * C + pred; multilabel: class * 4 + label * 2 + pred), sorted, and their counts; int64 [2, k]."""
+        return self._pairs.pairs()
 
     @property
     def n_samples(self) -> int:
@@ -76,7 +82,7 @@ class State:
                 self.class_loss_count[i] += counts
         self.n_infinite += int(infinite.sum())
         self.n_failed += int(failed.sum())
-        self.confusion = _added(self.confusion, block.confusion)
+        self._pairs.add(block.confusion)
         self._add_calibration(block, ok)
         self._add_bad_labels(block)
 
@@ -105,10 +111,40 @@ class State:
         return {**arrays, "losses": np.array(self.losses, dtype=np.str_), "clamped_infinite_failed": counts}
 
 
-def _added(before: Array, more: Array) -> Array:
-    if not more.shape[1]:
-        return before
-    keys, place = np.unique(np.concatenate([before[0], more[0]]), return_inverse=True)
-    counts = np.zeros(len(keys), np.int64)
-    np.add.at(counts, place, np.concatenate([before[1], more[1]]))
-    return np.stack([keys, counts])
+class PairCounts:
+    """Counts of integer keys: a plain array for few possible keys, sorted pairs for many.
+
+    Args:
+        size: keys are in 0..size-1.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._dense = np.zeros(size, np.int64) if size <= DENSE_PAIRS else None
+        self._sorted = np.zeros((2, 0), np.int64)
+        self._waiting: list[Array] = []
+
+    def add(self, pairs: Array) -> None:
+        """Add int64 [2, k]: distinct keys and their counts."""
+        if self._dense is not None:
+            self._dense[pairs[0]] += pairs[1]
+            return
+        self._waiting.append(pairs)
+        # merging only when as much waits as is there keeps the whole linear in the number of pairs
+        if sum(pairs.shape[1] for pairs in self._waiting) > max(DENSE_PAIRS, self._sorted.shape[1]):
+            self._merge()
+
+    def pairs(self) -> Array:
+        """Return the keys that occur, sorted, and their counts; int64 [2, k]."""
+        if self._dense is not None:
+            keys = np.flatnonzero(self._dense)
+            return np.stack([keys, self._dense[keys]])
+        self._merge()
+        return self._sorted
+
+    def _merge(self) -> None:
+        keys, counts = np.concatenate([self._sorted, *self._waiting], axis=1)
+        order = np.argsort(keys, kind="stable")
+        keys, counts = keys[order], counts[order]
+        first = np.flatnonzero(np.diff(keys, prepend=-1))
+        self._sorted = np.stack([keys[first], np.add.reduceat(counts, first)]) if len(first) else self._sorted
+        self._waiting = []

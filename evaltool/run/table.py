@@ -11,8 +11,6 @@ import evaltool
 from evaltool.block import NO_LABEL, Block
 from evaltool.schema import ALWAYS_KNOWN, COLUMN_MEANINGS, COLUMNS, INTEGER_COLUMNS, LOSSES, OK, STATUSES
 
-ROW_GROUP = 1 << 17
-
 
 def table_schema(
     task: str, losses: Mapping[str, str], id_type: "pa.DataType | None", present: Sequence[str]
@@ -49,7 +47,7 @@ def table_schema(
 
 
 def record_batch(schema: pa.Schema, block: Block, start: int, ids: "pa.Array[Any] | None") -> pa.RecordBatch:
-    """Return a block as a batch; what is not known of a sample is null, never NaN.
+    """Return a copy of a block as a batch; what is not known of a sample is null, never NaN.
 
     Args:
         schema: as ``table_schema`` gives it.
@@ -65,7 +63,7 @@ def record_batch(schema: pa.Schema, block: Block, start: int, ids: "pa.Array[Any
         elif field.name == "id":
             arrays.append(ids)
         elif field.name == "status":
-            codes = pa.array(block.status.astype(np.int8))
+            codes = pa.array(np.array(block.status))
             arrays.append(pa.DictionaryArray.from_arrays(codes, list(STATUSES)).cast(pa.string()))
         else:
             arrays.append(_nullable(field, block.columns[field.name], not_ok))
@@ -74,9 +72,10 @@ def record_batch(schema: pa.Schema, block: Block, start: int, ids: "pa.Array[Any
 
 def _nullable(field: pa.Field, values: Any, not_ok: Any) -> "pa.Array[Any]":
     if pa.types.is_integer(field.type):
+        values = np.array(values)
         missing = values == NO_LABEL
     else:
-        values = values.astype(np.float32)
+        values = np.array(values, np.float32)
         missing = np.isnan(values)
     if field.name not in ALWAYS_KNOWN:
         missing = missing | not_ok

@@ -14,7 +14,6 @@ import pyarrow.parquet
 
 from evaltool.errors import EvaltoolError
 from evaltool.run.state import State
-from evaltool.run.table import ROW_GROUP
 
 SCORES, SUMMARY, STATE, MANIFEST = "scores.parquet", "summary.json", "state.npz", "run.json"
 FILES = (SCORES, SUMMARY, STATE, MANIFEST)
@@ -51,7 +50,6 @@ class RunWriter:
             if not _is_alive(stale.name.partition(PARTIAL)[2]):
                 stale.unlink(missing_ok=True)
         self._writer = pyarrow.parquet.ParquetWriter(self._scores, schema, **_parquet_options(schema))
-        self._pending: list[pa.RecordBatch] = []
         self._committed = False
 
     def __enter__(self) -> "RunWriter":
@@ -62,14 +60,11 @@ class RunWriter:
             self._discard()
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Append rows to the table."""
-        self._pending.append(batch)
-        if sum(len(pending) for pending in self._pending) >= ROW_GROUP:
-            self._flush(whole_groups=True)
+        """Append rows to the table, as one row group."""
+        self._guarded(lambda: self._writer.write_batch(batch, row_group_size=max(1, len(batch))))
 
     def close_table(self) -> None:
-        """Write what is pending and the table's footer; the columns can be read back from then on."""
-        self._flush(whole_groups=False)
+        """Write the table's footer; the columns can be read back from then on."""
         self._guarded(self._writer.close)
         self._guarded(self._scores.flush)
 
@@ -109,14 +104,6 @@ class RunWriter:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-
-    def _flush(self, *, whole_groups: bool) -> None:
-        if not self._pending:
-            return
-        table = pa.Table.from_batches(self._pending, self._schema)
-        rows = len(table) // ROW_GROUP * ROW_GROUP if whole_groups else len(table)
-        self._guarded(lambda: self._writer.write_table(table.slice(0, rows), row_group_size=ROW_GROUP))
-        self._pending = table.slice(rows).to_batches()
 
     def _guarded(self, action: Callable[[], None]) -> None:
         try:

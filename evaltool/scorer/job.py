@@ -18,6 +18,7 @@ from evaltool.engines import Engine
 from evaltool.errors import EvaltoolError
 from evaltool.readers import Rows, open_labels, open_preds
 from evaltool.readers.side_files import count_duplicates, read_class_names, read_class_weights, read_ids
+from evaltool.run.buffer import RowBuffer
 from evaltool.run.hardest import Hardest
 from evaltool.run.manifest import FORMAT, input_record, versions
 from evaltool.run.quantiles import exact_quantiles
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from evaltool.scorer.loss_columns import LossColumn
 
-BLOCK_NUMBERS = 1 << 20  # predictions in a block by default: 4 MB of float32
+BLOCK_NUMBERS = 1 << 18  # predictions in a block by default: 1 MB of float32, which stays in a core's cache
 BLOCK_ROWS = 1 << 16
 DEFAULT_MAX_BAD = 0.01
 
@@ -200,13 +201,20 @@ def _stream(
 ) -> Hardest:
     """Take every block to the table, the counts and the watcher; return the hardest rows."""
     hardest = Hardest(state.losses[0])
+    buffer = RowBuffer(total)
+
+    def take(groups: Iterable[tuple[int, Block]]) -> None:
+        for start, group in groups:
+            part = None if ids is None else ids[start : start + len(group.status)]
+            batch = record_batch(schema, group, start, part)
+            hardest.add(batch)
+            sink.add(batch)
+
     for start, block in blocks:
-        stop = start + len(block.status)
-        batch = record_batch(schema, block, start, None if ids is None else ids[start:stop])
         state.add(block)
-        hardest.add(batch)
-        sink.add(batch)
-        watcher.progressed(stop, total)
+        take(buffer.add(block))
+        watcher.progressed(start + len(block.status), total)
+    take(buffer.rest())
     return hardest
 
 
