@@ -1,7 +1,7 @@
 """Gathers the columns of small blocks into arrays of one row group that are allocated once.
 
-Small arrays kept alive between the large, short-lived ones of a block would pin the heap around them: 4 MB a block, 400 MB
-by the time a row group of 131,072 rows is full.
+Small arrays kept alive between the large, short-lived ones of a block would pin the heap around them: with blocks of
+4 MB, 800 MB by the time a few row groups are written.
 """
 
 from collections.abc import Iterator

@@ -52,7 +52,7 @@ class State:
 
     @property
     def confusion(self) -> Array:
-        """Pairs (label * C + pred; multilabel: class * 4 + label * 2 + pred), sorted, and their counts; int64 [2, k]."""
+        """Pairs label * C + pred (multilabel: class * 4 + label * 2 + pred), sorted, and their counts; int64 [2, k]."""
         return self._pairs.pairs()
 
     @property
