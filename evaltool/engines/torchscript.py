@@ -9,7 +9,7 @@ import torch
 
 from evaltool.engines.torch_ import TorchEngine
 from evaltool.errors import EvaltoolError
-from evaltool.numerics.scripting import scripted
+from evaltool.numerics.scripting import loaded, scripted
 
 
 def torchscript_engine(**arguments: Any) -> TorchEngine:
@@ -55,10 +55,9 @@ def load_module(path: Path, *, trust: bool, device: torch.device) -> torch.jit.S
             f"above) holds its sha256 {file_sha256(path)[:16]}...\n  Pass --trust if you know where it comes from."
         )
     try:
-        module: torch.jit.ScriptModule = torch.jit.load(str(path), map_location=device)  # type: ignore[no-untyped-call]
+        return loaded(path, device)
     except (RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise EvaltoolError(
             f"not a TorchScript file\n  {path}: {reason}\n  Save it with torch.jit.script(module).save(path)."
         ) from error
-    return module

@@ -1,0 +1,222 @@
+"""The module contract, for every loss alike: what a value is, and what it must not depend on."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from evaltool.losses import (
+    BinaryCrossEntropyLoss,
+    BinaryFocalLoss,
+    CrossEntropyLoss,
+    DiceLoss,
+    FocalLoss,
+    L1Loss,
+    MSELoss,
+    SmoothL1Loss,
+)
+from evaltool.numerics.scripting import loaded, scripted
+
+SOFTMAX, SIGMOID, REAL = "softmax", "sigmoid", "real"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A loss under a name, and what it is a loss of."""
+
+    kind: str
+    loss: type[nn.Module]
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+    def build(self, **more: Any) -> nn.Module:
+        return self.loss(**{**self.arguments, **more})
+
+
+CASES = {
+    "ce": Case(SOFTMAX, CrossEntropyLoss),
+    "ce-weighted": Case(SOFTMAX, CrossEntropyLoss, {"weight": [1.0, 2.0, 0.5, 3.0]}),
+    "ce-smoothed": Case(SOFTMAX, CrossEntropyLoss, {"label_smoothing": 0.1, "weight": [1.0, 2.0, 0.5, 3.0]}),
+    "focal": Case(SOFTMAX, FocalLoss),
+    "focal-per-class": Case(SOFTMAX, FocalLoss, {"gamma": [0.0, 0.5, 2.0, 5.0], "alpha": [1.0, 2.0, 0.5, 3.0]}),
+    "dice": Case(SOFTMAX, DiceLoss),
+    "dice-all": Case(SOFTMAX, DiceLoss, {"classes": "all", "squared": True}),
+    "bce": Case(SIGMOID, BinaryCrossEntropyLoss, {"pos_weight": 3.0}),
+    "binary-focal": Case(SIGMOID, BinaryFocalLoss, {"alpha": 0.25}),
+    "dice-sigmoid": Case(SIGMOID, DiceLoss, {"activation": "sigmoid"}),
+    "l1": Case(REAL, L1Loss),
+    "smooth-l1": Case(REAL, SmoothL1Loss),
+    "mse": Case(REAL, MSELoss),
+}
+CLASSIFICATION = [name for name, case in CASES.items() if case.kind != REAL]
+POSITIONWISE = [name for name in CASES if not name.startswith("dice")]
+SPACES = {"flat": (), "sequence": (7,), "image": (5, 6), "volume": (3, 4, 5)}
+
+
+def sample(case: Case, n: int, space: tuple[int, ...], seed: int = 0, scale: float = 4.0) -> tuple[Tensor, Tensor]:
+    """Return predictions and labels that fit a case."""
+    generator = torch.Generator().manual_seed(seed)
+    if case.kind == SOFTMAX:
+        preds = torch.randn((n, 4, *space), generator=generator) * scale
+        return preds, torch.randint(0, 4, (n, *space), generator=generator)
+    preds = torch.randn((n, *space), generator=generator) * scale
+    if case.kind == SIGMOID:
+        return preds, torch.randint(0, 2, (n, *space), generator=generator)
+    return preds, torch.randn((n, *space), generator=generator)
+
+
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+@pytest.mark.parametrize("name", CASES)
+def test_value_is_one_float32_per_sample(name, space):
+    preds, labels = sample(CASES[name], 6, space)
+    value = CASES[name].build()(preds, labels)
+    assert value.shape == (6,)
+    assert value.dtype == torch.float32
+    assert bool((value >= 0).all())
+
+
+@pytest.mark.parametrize("space", [*SPACES.values(), (65, 67)], ids=[*SPACES, "large"])
+@pytest.mark.parametrize("name", CASES)
+def test_value_does_not_depend_on_batch_mates_bit_for_bit(name, space):
+    preds, labels = sample(CASES[name], 37 if len(space) < 2 else 5, space)
+    loss = CASES[name].build()
+    together = loss(preds, labels)
+    alone = torch.cat([loss(preds[i : i + 1], labels[i : i + 1]) for i in range(len(preds))])
+    assert torch.equal(together, alone)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_value_does_not_depend_on_memory_layout_bit_for_bit(name):
+    preds, labels = sample(CASES[name], 9, (5, 6))
+    strided = torch.empty((*preds.shape[::-1],)).permute(*range(preds.dim() - 1, -1, -1)).copy_(preds)
+    assert not strided.is_contiguous()
+    loss = CASES[name].build()
+    assert torch.equal(loss(strided, labels), loss(preds, labels))
+
+
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+@pytest.mark.parametrize("name", CASES)
+def test_scripted_saved_and_loaded_equal_eager_bit_for_bit(name, space, tmp_path):
+    preds, labels = sample(CASES[name], 6, space)
+    loss = CASES[name].build()
+    script = scripted(loss)
+    script.save(str(tmp_path / "loss.pt"))
+    again = loaded(tmp_path / "loss.pt")
+    assert torch.equal(script(preds, labels), loss(preds, labels))
+    assert torch.equal(again(preds, labels), loss(preds, labels))
+    if name in POSITIONWISE:
+        assert torch.equal(again.map(preds, labels), loss.map(preds, labels))
+
+
+@pytest.mark.parametrize("space", [(), (5, 6)], ids=["flat", "image"])
+@pytest.mark.parametrize("name", CASES)
+def test_torch_export_takes_dynamic_sizes(name, space):
+    preds, labels = sample(CASES[name], 6, space)
+    loss = CASES[name].build()
+    fixed = 2 if any(buffer.numel() > 1 for buffer in loss.buffers()) and CASES[name].kind == SOFTMAX else None
+    axes = [
+        {i: torch.export.Dim.AUTO for i in range(tensor.dim()) if not (tensor is preds and i == 1 and fixed)}
+        for tensor in (preds, labels)
+    ]
+    program = torch.export.export(loss, (preds, labels), dynamic_shapes=tuple(axes)).module()
+    preds, labels = sample(CASES[name], 9, tuple(2 * size for size in space), seed=1)
+    torch.testing.assert_close(program(preds, labels), loss(preds, labels), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+@pytest.mark.parametrize("ignore_index", [-100, 255, 1])
+@pytest.mark.parametrize("name", CLASSIFICATION)
+def test_ignoring_a_sample_gives_zero_and_leaves_the_others(name, ignore_index, space):
+    case = CASES[name]
+    preds, labels = sample(case, 5, space)
+    if ignore_index == 1:
+        labels = labels * 0  # 1 means ignored here
+    loss = case.build(ignore_index=ignore_index)
+    before = loss(preds, labels)
+    labels[2] = ignore_index
+    after = loss(preds, labels)
+    assert after[2] == 0
+    others = [0, 1, 3, 4]
+    assert torch.equal(after[others], before[others])
+
+
+@pytest.mark.parametrize("name", CLASSIFICATION)
+def test_ignoring_positions_equals_removing_them(name):
+    case = CASES[name]
+    preds, labels = sample(case, 4, (10,))
+    marked = labels.clone()
+    marked[:, 3:7] = -100
+    kept = [0, 1, 2, 7, 8, 9]
+    loss = case.build()
+    torch.testing.assert_close(
+        loss(preds, marked), loss(preds[..., kept], labels[..., kept]), rtol=1e-6, atol=1e-7
+    )  # sums in another order
+
+
+@pytest.mark.parametrize("bad", [-1, 4, 7, -(2**40), 2**40])
+@pytest.mark.parametrize("space", [(), (5, 6)], ids=["flat", "image"])
+@pytest.mark.parametrize("name", CLASSIFICATION)
+def test_invalid_label_gives_nan_for_its_sample_only(name, space, bad):
+    preds, labels = sample(CASES[name], 5, space)
+    loss = CASES[name].build()
+    before = loss(preds, labels)
+    labels.reshape(5, -1)[3, -1] = bad
+    after = loss(preds, labels)
+    assert bool(after[3].isnan())
+    assert torch.equal(after[[0, 1, 2, 4]], before[[0, 1, 2, 4]])
+
+
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+@pytest.mark.parametrize("name", CASES)
+def test_empty_batch_gives_no_value_and_zero_mean(name, space):
+    preds, labels = sample(CASES[name], 3, space)
+    assert CASES[name].build()(preds[:0], labels[:0]).shape == (0,)
+    assert float(CASES[name].build(reduction="mean")(preds[:0], labels[:0])) == 0
+
+
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+@pytest.mark.parametrize("name", POSITIONWISE)
+def test_map_gives_the_value_per_position(name, space):
+    preds, labels = sample(CASES[name], 4, space)
+    loss = CASES[name].build()
+    values = loss.map(preds, labels)
+    assert values.shape == labels.shape
+    torch.testing.assert_close(loss(preds, labels), values.reshape(4, -1).mean(1), rtol=1e-6, atol=0)
+    if CASES[name].kind != REAL:
+        labels[0] = -100
+        assert bool((loss.map(preds, labels)[0] == 0).all())
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32, torch.int64, torch.float32, torch.bool])
+@pytest.mark.parametrize("name", ["ce", "focal", "dice", "bce", "binary-focal", "dice-sigmoid"])
+def test_labels_of_any_dtype_mean_the_same(name, dtype):
+    preds, labels = sample(CASES[name], 6, (5,))
+    labels = labels % 2
+    loss = CASES[name].build()
+    assert torch.equal(loss(preds, labels.to(dtype)), loss(preds, labels))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", CASES)
+def test_half_types_are_computed_in_float32(name, dtype):
+    preds, labels = sample(CASES[name], 6, (5, 6))
+    preds = preds.to(dtype)
+    loss = CASES[name].build()
+    assert torch.equal(loss(preds, labels), loss(preds.float(), labels))
+
+
+def test_one_foreground_class_with_and_without_its_axis():
+    preds, labels = sample(CASES["bce"], 4, (5, 6))
+    for name in ("bce", "binary-focal", "dice"):
+        loss = CASES[name].build()
+        assert torch.equal(loss(preds.unsqueeze(1), labels), loss(preds, labels)), name
+        assert torch.equal(loss(preds[:, :, 0].unsqueeze(1), labels[:, :, 0]), loss(preds[:, :, 0], labels[:, :, 0]))
+
+
+def test_column_of_binary_predictions():
+    preds, labels = sample(CASES["bce"], 6, ())
+    for name in ("bce", "binary-focal", "dice"):
+        loss = CASES[name].build()
+        assert torch.equal(loss(preds.unsqueeze(1), labels), loss(preds, labels)), name
+        assert torch.equal(loss(preds.unsqueeze(1), labels.unsqueeze(1)), loss(preds, labels)), name
