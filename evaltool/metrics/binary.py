@@ -33,7 +33,7 @@ def element_scores(preds: Tensor, labels: Tensor, preds_are: str) -> ElementScor
     r = odds_ratio(odds)
     p_pred = 1 / (1 + r)
     distance = odds.u.abs()
-    lead = (preds - (1 - preds)).abs() if preds_are == "probs" else -expm1(-distance) * p_pred
+    lead = 2 * (preds - 0.5).abs() if preds_are == "probs" else -expm1(-distance) * p_pred
     margin = torch.where(pred == one, lead, -lead)
     entropy = log1p(r) + torch.where(r == 0, torch.zeros_like(r), distance * r * p_pred)
     return ElementScores(pred.to(torch.int64), label_probability(odds), p_pred, margin, entropy, cross_entropy(odds))

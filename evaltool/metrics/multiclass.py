@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from evaltool.losses.reduction import class_positions
 from evaltool.metrics.status import sample_status, softmax_faults
 from evaltool.numerics.elementary import at_smallest, expm1, log1p, working_precision
-from evaltool.numerics.log_odds import label_probability, softmax_odds, top_class
+from evaltool.numerics.log_odds import TopClass, label_probability, softmax_odds, top_class
 
 
 class ClassScores(NamedTuple):
@@ -29,18 +29,28 @@ def class_scores(preds: Tensor, labels: Tensor, preds_are: str) -> ClassScores:
     """
     top = top_class(preds, preds_are)
     p_pred = 1 / (1 + top.total)
-    none = torch.zeros_like(top.ratios)
-    surprise = torch.where(top.ratios == 0, none, top.ratios * top.gaps)
-    entropy = log1p(top.total) + surprise.sum(1) * p_pred
+    best = preds.gather(1, top.place.unsqueeze(1)).squeeze(1)
+    entropy = log1p(top.total) + _surprise(preds, top, preds_are).sum(1) * p_pred
     odds, _ = softmax_odds(preds, labels, preds_are)
     index = labels.unsqueeze(1)
     right = labels == top.place
     rest = preds.scatter(1, top.place.unsqueeze(1), -torch.inf)
     other = torch.where(right, rest.amax(1), preds.gather(1, index).squeeze(1))
-    best = preds.gather(1, top.place.unsqueeze(1)).squeeze(1)
     lead = (best - other) / best if preds_are == "probs" else -expm1(other - best)
     margin = torch.where(right, lead, -lead) * p_pred
     return ClassScores(top.place, label_probability(odds), p_pred, margin, entropy)
+
+
+def _surprise(preds: Tensor, top: TopClass, preds_are: str) -> Tensor:
+    """Return p_c / p_top * log(p_top / p_c) [N, C, *S], with the digits of a tiny p_c that float32 can hold."""
+    none = torch.zeros_like(preds)
+    if preds_are == "probs":
+        place = top.place.unsqueeze(1)
+        rest = preds.scatter(1, place, 0.0)
+        return torch.where(rest == 0, none, rest * -top.ratios.log()) / preds.gather(1, place)
+    # in halves: p_c / p_top itself may be subnormal, with few digits to multiply
+    half = (-0.5 * top.gaps).exp()
+    return torch.where(half == 0, none, half * top.gaps * half)
 
 
 class MulticlassScorecard(nn.Module):

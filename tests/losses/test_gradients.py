@@ -1,0 +1,100 @@
+"""Losses train networks: right gradients everywhere, finite ones at saturated logits."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from evaltool.losses import BinaryCrossEntropyLoss, BinaryFocalLoss, CrossEntropyLoss, DiceLoss, FocalLoss
+
+from .test_contract import CASES, SIGMOID, SOFTMAX, sample
+
+GAMMAS = [0.0, 0.1, 0.5, 1.0, 2.0, 5.0]
+
+
+@pytest.mark.parametrize("space", [(), (3,)], ids=["flat", "sequence"])
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+@pytest.mark.parametrize("name", CASES)
+def test_gradcheck_in_float64(name, reduction, space):
+    preds, labels = sample(CASES[name], 3, space, scale=1.5)
+    loss = CASES[name].build(reduction=reduction)
+    preds = preds.double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda p: loss(p, labels), (preds,))
+
+
+@pytest.mark.parametrize("kind", ["probs", "log-probs"])
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.kind in (SOFTMAX, SIGMOID)])
+def test_gradcheck_from_probs_and_log_probs(name, kind):
+    preds, labels = sample(CASES[name], 3, (), scale=1.0)
+    preds = preds.double()
+    preds = preds.softmax(1) if CASES[name].kind == SOFTMAX else preds.sigmoid()
+    preds = (preds if kind == "probs" else preds.log()).detach().requires_grad_()
+    loss = CASES[name].build(preds_are=kind)
+    assert torch.autograd.gradcheck(lambda p: loss(p, labels), (preds,))
+
+
+@pytest.mark.parametrize("gamma", GAMMAS)
+def test_gradient_is_finite_at_saturated_logits(gamma):
+    extremes = torch.tensor([0.0, 0.1, 10.0, 88.0, 100.0, 1e4, -10.0, -100.0, -1e4])
+    preds = torch.cartesian_prod(extremes, extremes, extremes).requires_grad_()
+    FocalLoss(gamma=gamma)(preds, torch.zeros(len(preds), dtype=torch.int64)).sum().backward()
+    assert bool(preds.grad.isfinite().all())
+    for label in (0, 1):
+        logits = torch.linspace(-200, 200, 4001).requires_grad_()
+        BinaryFocalLoss(gamma=gamma)(logits, torch.full((4001,), label)).sum().backward()
+        assert bool(logits.grad.isfinite().all())
+
+
+def test_gradient_is_finite_beside_masked_classes():
+    preds = torch.tensor([[2.0, -torch.inf, 0.5], [3.0, -torch.inf, -torch.inf]]).requires_grad_()
+    for loss in (CrossEntropyLoss(), FocalLoss(gamma=0.5), DiceLoss()):
+        preds.grad = None
+        loss(preds, torch.tensor([0, 0])).sum().backward()
+        assert bool(preds.grad.isfinite().all()), type(loss).__name__
+
+
+@pytest.mark.parametrize("gamma", GAMMAS)
+def test_gradient_at_equal_logits_is_that_of_the_formula(gamma):
+    """u = 0 is where a network starts; |u| and max(u, 0) have no derivative there."""
+    preds = torch.zeros(1, 2, dtype=torch.float64, requires_grad=True)
+    FocalLoss(gamma=gamma)(preds, torch.tensor([0])).sum().backward()
+    p = torch.zeros(1, 2, dtype=torch.float64, requires_grad=True)
+    probs = p.softmax(1)[:, 0]
+    (-((1 - probs) ** gamma) * probs.log()).sum().backward()
+    torch.testing.assert_close(preds.grad, p.grad, rtol=1e-7, atol=0)  # gamma is kept as float32
+    logit = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    BinaryCrossEntropyLoss()(logit, torch.tensor([1])).sum().backward()
+    assert float(logit.grad) == -0.5
+    logit.grad = None
+    DiceLoss()(logit, torch.tensor([1])).sum().backward()
+    assert float(logit.grad) == pytest.approx(-(2 * 2.5 - 2) / 2.5**2 * 0.25)
+
+
+@pytest.mark.parametrize("gamma", [0.5, 2.0])
+def test_gradient_agrees_with_the_eager_formula_where_that_is_exact(gamma):
+    preds = (torch.randn(200, 5, dtype=torch.float64) * 3).requires_grad_()
+    labels = torch.randint(0, 5, (200,))
+    FocalLoss(gamma=gamma, reduction="sum")(preds, labels).backward()
+    ours, preds.grad = preds.grad, None
+    log_p = preds.log_softmax(1).gather(1, labels[:, None])
+    (-((1 - log_p.exp()) ** gamma) * log_p).sum().backward()
+    torch.testing.assert_close(ours, preds.grad, rtol=1e-6, atol=1e-12)
+
+
+def test_gradient_equals_pytorchs_cross_entropy():
+    preds = (torch.randn(50, 7, dtype=torch.float64) * 5).requires_grad_()
+    labels = torch.randint(0, 7, (50,))
+    CrossEntropyLoss(reduction="mean")(preds, labels).backward()
+    ours, preds.grad = preds.grad, None
+    F.cross_entropy(preds, labels).backward()
+    torch.testing.assert_close(ours, preds.grad, rtol=1e-9, atol=1e-15)
+
+
+def test_ignored_positions_get_no_gradient():
+    preds = torch.randn(2, 3, 4, requires_grad=True)
+    labels = torch.randint(0, 3, (2, 4))
+    labels[:, 1] = -100
+    for loss in (CrossEntropyLoss(), FocalLoss(), DiceLoss()):
+        preds.grad = None
+        loss(preds, labels).sum().backward()
+        assert bool((preds.grad[:, :, 1] == 0).all())
+        assert bool((preds.grad[:, :, 0] != 0).any())
