@@ -293,7 +293,7 @@ def _check_task(probe: Probe, task: str) -> None:
 
 def _check_segmentation(probe: Probe) -> None:
     p, y = probe.preds_shape, probe.labels_shape
-    if len(p) < 2:
+    if len(p) < 2 or (len(p) == 2 and p != y):
         raise probe.no_class_axis("Segmentation predictions have positions: [N, C, *S], or [N, *S] for one foreground.")
     if p == y and len(p) >= 3 and p[1] > 1 and probe.integral and probe.one_hot(1):
         raise probe.mismatch(f"{[p[0], *p[2:]]} = [N, *S]", "The labels look one-hot: save labels.argmax(axis=1).")

@@ -57,7 +57,7 @@ def load_module(path: Path, *, trust: bool, device: torch.device) -> torch.jit.S
     try:
         return loaded(path, device)
     except (RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = str(error).strip().splitlines()[0].partition(". ")[0]
         raise EvaltoolError(
             f"not a TorchScript file\n  {path}: {reason}\n  Save it with torch.jit.script(module).save(path)."
         ) from error

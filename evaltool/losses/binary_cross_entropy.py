@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from evaltool.losses.arguments import checked_kind, checked_reduction, per_class
 from evaltool.losses.focal import mixed
-from evaltool.losses.reduction import masked, reduced_positions, unit_positions
+from evaltool.losses.reduction import reduced_positions
 from evaltool.numerics.elementary import working_precision
 from evaltool.numerics.log_odds import cross_entropy, sigmoid_odds
+from evaltool.numerics.positions import masked, unit_positions
 
 
 class BinaryCrossEntropyLoss(nn.Module):

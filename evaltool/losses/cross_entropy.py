@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from evaltool.losses.arguments import checked_kind, checked_number, checked_reduction, per_class
-from evaltool.losses.reduction import Positions, chosen, class_positions, masked, reduced_positions
+from evaltool.losses.reduction import reduced_positions
 from evaltool.numerics.elementary import log1p, working_precision
 from evaltool.numerics.log_odds import cross_entropy, softmax_odds, top_class
+from evaltool.numerics.positions import Positions, chosen, class_positions, masked
 
 
 def expected_cross_entropy(preds: Tensor, class_shares: Tensor, preds_are: str) -> Tensor:

@@ -15,12 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from evaltool.losses.arguments import checked_choice, checked_flag, checked_kind, checked_number, checked_reduction
-from evaltool.losses.reduction import (
-    by_sample,
-    class_positions,
-    reduced_samples,
-    unit_positions,
-)
+from evaltool.losses.reduction import reduced_samples
 from evaltool.numerics.elementary import working_precision
 from evaltool.numerics.log_odds import (
     label_probability,
@@ -29,6 +24,7 @@ from evaltool.numerics.log_odds import (
     softmax_odds,
     top_class,
 )
+from evaltool.numerics.positions import by_sample, class_positions, unit_positions
 
 ACTIVATIONS = ("auto", "softmax", "sigmoid")
 CLASSES = ("present", "all")

@@ -10,15 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from evaltool.losses.arguments import checked_kind, checked_reduction, per_class
-from evaltool.losses.reduction import (
-    chosen,
-    class_positions,
-    masked,
-    reduced_positions,
-    unit_positions,
-)
+from evaltool.losses.reduction import reduced_positions
 from evaltool.numerics.elementary import working_precision
 from evaltool.numerics.log_odds import focal, sigmoid_odds, softmax_odds
+from evaltool.numerics.positions import chosen, class_positions, masked, unit_positions
 
 
 class FocalLoss(nn.Module):

@@ -1,49 +1,11 @@
-"""From one value per position to one per sample, or to one for the batch; and which positions count."""
+"""From one value per position to one per sample, or to one for the batch."""
 
-from typing import NamedTuple, Optional
+from typing import Optional
 
 import torch
 from torch import Tensor
 
-
-class Positions(NamedTuple):
-    """What the labels say of each position."""
-
-    valid: Tensor  # bool, False where the label is ignore_index
-    bad: Tensor  # bool, True where the label is neither a class nor ignore_index
-    labels: Tensor  # the labels, with 0 in place of the ignored and the bad
-
-
-def class_positions(labels: Tensor, num_classes: int, ignore_index: int) -> Positions:
-    """Return the positions of class labels: any integer (or float that holds integers), valid in 0..C-1."""
-    labels = labels.to(torch.int64)
-    valid = labels != ignore_index
-    inside = (labels >= 0) & (labels < num_classes)
-    return Positions(valid, valid & ~inside, torch.where(valid & inside, labels, torch.zeros_like(labels)))
-
-
-def unit_positions(labels: Tensor, dtype: torch.dtype, ignore_index: int) -> Positions:
-    """Return the positions of labels in [0, 1], as numbers of ``dtype``."""
-    valid = labels != ignore_index
-    labels = labels.to(dtype)
-    inside = (labels >= 0) & (labels <= 1)
-    return Positions(valid, valid & ~inside, torch.where(valid & inside, labels, torch.zeros_like(labels)))
-
-
-def masked(values: Tensor, positions: Positions) -> Tensor:
-    """Return values with 0 at ignored positions and NaN at bad labels."""
-    values = torch.where(positions.valid, values, torch.zeros_like(values))
-    return torch.where(positions.bad, torch.full_like(values, torch.nan), values)
-
-
-def by_sample(values: Tensor) -> Tensor:
-    """Return values [N, *S] as [N, P], P = 1 where S is empty; N = 0 is no exception."""
-    return values.unsqueeze(-1).flatten(1)
-
-
-def chosen(values: Tensor, labels: Tensor) -> Tensor:
-    """Return per-class values [C] at each label, or a single value [1] as it is."""
-    return values if values.numel() == 1 else values[labels]
+from evaltool.numerics.positions import by_sample
 
 
 def reduced_positions(values: Tensor, valid: Tensor, reduction: str, weights: Optional[Tensor] = None) -> Tensor:

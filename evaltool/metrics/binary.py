@@ -5,10 +5,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from evaltool.losses.reduction import unit_positions
 from evaltool.metrics.status import sample_status, sigmoid_faults
 from evaltool.numerics.elementary import at_smallest, expm1, log1p, working_precision
 from evaltool.numerics.log_odds import LabelOdds, cross_entropy, label_probability, odds_ratio, sigmoid_odds
+from evaltool.numerics.positions import unit_positions
 
 
 class ElementScores(NamedTuple):

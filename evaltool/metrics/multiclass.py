@@ -5,10 +5,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from evaltool.losses.reduction import class_positions
 from evaltool.metrics.status import sample_status, softmax_faults
 from evaltool.numerics.elementary import at_smallest, expm1, log1p, working_precision
 from evaltool.numerics.log_odds import TopClass, label_probability, softmax_odds, top_class
+from evaltool.numerics.positions import class_positions
 
 
 class ClassScores(NamedTuple):

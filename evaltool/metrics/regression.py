@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from evaltool.losses.reduction import by_sample
 from evaltool.metrics.status import sample_status
 from evaltool.numerics.elementary import working_precision
+from evaltool.numerics.positions import by_sample
 
 
 class RegressionScorecard(nn.Module):

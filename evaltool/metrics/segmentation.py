@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from evaltool.losses.reduction import by_sample, class_positions
 from evaltool.metrics.multiclass import class_scores
 from evaltool.metrics.status import sample_status, sigmoid_faults, softmax_faults
 from evaltool.numerics.elementary import at_smallest, working_precision
 from evaltool.numerics.log_odds import two_classes
+from evaltool.numerics.positions import by_sample, class_positions
 
 
 class SegmentationScorecard(nn.Module):

@@ -1,7 +1,7 @@
 """TorchScript, compiled and loaded in this one place.
 
-torch.jit warns since 2.11 that torch.export succeeds it; C++ pipelines still load TorchScript, so the warning is kept from
-the user, who can do nothing about it here.
+torch.jit warns since 2.11 that torch.export succeeds it; C++ pipelines still load TorchScript, so the warning is kept
+from the user, who can do nothing about it here.
 """
 
 import warnings

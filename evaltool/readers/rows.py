@@ -102,7 +102,9 @@ def open_rows(source: Any, name: str) -> Rows:
         except ValueError as error:
             raise EvaltoolError(f"{name} is not an array\n  {error}\n  Give an array, a tensor or a path.") from None
     if not rows.shape:
-        raise EvaltoolError(f"the array is a single number\n  {rows.name}: shape [], expected [N, ...]")
+        raise EvaltoolError(
+            f"the array is a single number\n  {rows.name}: shape [], expected [N, ...]\n  Save one row per sample."
+        )
     if rows.dtype.kind not in "biufV" or rows.dtype.names:
         raise EvaltoolError(
             f"the array does not hold real numbers\n  {rows.name}: dtype {_dtype_text(rows.dtype)}, expected float, "

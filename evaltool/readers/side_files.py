@@ -94,7 +94,10 @@ def _lines(path: Path) -> list[str]:
     try:
         return path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise EvaltoolError(f"cannot read the file\n  {path}: {error}\n  Give UTF-8 text, one item per line.") from None
+        reason = getattr(error, "strerror", None) or error
+        raise EvaltoolError(
+            f"cannot read the file\n  {path}: {reason}\n  Give UTF-8 text, one item per line."
+        ) from None
 
 
 def read_class_names(source: str | Sequence[str], num_classes: int) -> list[str]:
@@ -120,7 +123,10 @@ def read_class_names(source: str | Sequence[str], num_classes: int) -> list[str]
         )
     twice = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
     if twice:
-        raise EvaltoolError(f"class names have to differ\n  {where}: {', '.join(sorted(twice))} more than once")
+        raise EvaltoolError(
+            f"class names have to differ\n  {where}: {', '.join(sorted(twice))} more than once\n"
+            "  Name every class once."
+        )
     return names
 
 
@@ -144,7 +150,10 @@ def read_class_weights(source: str | Sequence[float], num_classes: int) -> str |
             "  Give one number per class, in the order of the class indices."
         )
     if not all(np.isfinite(v) and v >= 0 for v in values) or not any(values):
-        raise EvaltoolError(f"class weights have to be finite numbers >= 0, one of them above 0\n  {where}: {values}")
+        raise EvaltoolError(
+            f"class weights are no weights\n  {where}: {values}, expected finite numbers >= 0, one of them above 0\n"
+            "  Mend the numbers, or name a rule such as inverse."
+        )
     return values
 
 

@@ -35,7 +35,8 @@ def exact_quantiles(histogram: Array, chunks: Callable[[], Iterable[Array]], at:
     results: list[float | None] = []
     for place in places:
         low, high = value_at[math.floor(place)], value_at[math.ceil(place)]
-        results.append(low + (high - low) * (place - math.floor(place)))
+        share = place - math.floor(place)
+        results.append(high - (high - low) * (1 - share) if share >= 0.5 else low + (high - low) * share)
     return results
 
 

@@ -27,6 +27,7 @@ from evaltool.run.summary import QUANTILES, summary_of
 from evaltool.run.table import record_batch, table_schema
 from evaltool.run.writer import RunWriter, check_output
 from evaltool.schema import ENGINES, KINDS, TASKS
+from evaltool.scorer.asked import asked_losses
 from evaltool.scorer.mistakes import too_many_bad
 from evaltool.scorer.scores import Scores, TableInMemory
 
@@ -124,6 +125,7 @@ def score(
     started = time.time()
     watcher = watcher or Silence()
     _check_choices(task, preds_are, engine, max_bad, batch_size)
+    asked = asked_losses(losses)
     if output is not None:
         check_output(Path(output), overwrite=overwrite)
     pred_rows, label_rows = open_preds(preds, dtype=dtype, scale=scale), open_labels(labels)
@@ -134,7 +136,7 @@ def score(
     files = [module] if isinstance(module, (str, Path)) else list(module)
     place = _device_of(device, preds)
     opened, columns = _open_engine(
-        engine, place, decision, losses, files, trust, class_weights, label_rows, ignore_index, watcher
+        engine, place, decision, asked, files, trust, class_weights, label_rows, ignore_index, watcher
     )
     inputs = [input_record("preds", pred_rows), input_record("labels", label_rows)]
     blocks = _blocks(pred_rows, label_rows, opened, batch_size)
@@ -263,7 +265,7 @@ def _open_engine(
     engine: str,
     device: str,
     decision: Decision,
-    losses: Any,
+    asked: Mapping[str, Any],
     files: Sequence[str | Path],
     trust: bool,
     class_weights: str | Sequence[float] | None,
@@ -274,10 +276,9 @@ def _open_engine(
     # here: torch takes seconds to import, and bad input should not have to wait for it
     from evaltool.engines.torch_ import TorchEngine, chosen_device
     from evaltool.engines.torchscript import torchscript_engine
-    from evaltool.scorer.loss_columns import asked_losses, loss_columns, resolved_class_weights, takes_class_weights
+    from evaltool.scorer.loss_columns import loss_columns, resolved_class_weights, takes_class_weights
 
     weights = None
-    asked = asked_losses(losses)
     if class_weights is not None:
         if not decision.num_classes:
             raise EvaltoolError("the task regression has no classes to weigh\n  Leave --class-weights out.")

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from evaltool.catalogue import CATALOGUE, LossSpec, build_loss, check_column_name, parse_spec
+from evaltool.catalogue import CATALOGUE, LossSpec, build_loss, check_column_name
 from evaltool.detect import Decision
 from evaltool.engines.torchscript import load_module, manifest_of
 from evaltool.errors import EvaltoolError
 from evaltool.readers import Rows
 from evaltool.run.manifest import file_record
-from evaltool.schema import DEFAULT_LOSSES, WEIGHT_RULES
+from evaltool.schema import DEFAULT_LOSSES
 from evaltool.weights import class_weights as weights_by_rule
 
 LABELS_PER_READ = 1 << 22
@@ -32,50 +32,8 @@ class LossColumn:
     record: dict[str, Any]
 
 
-AskedLosses = Sequence["str | nn.Module"] | Mapping[str, "str | nn.Module"] | None
-
-
-def asked_losses(losses: AskedLosses) -> dict[str, LossSpec | nn.Module]:
-    """Return what ``losses`` asks for, by column.
-
-    Raises:
-        EvaltoolError: a SPEC cannot be read, or two losses share a column.
-    """
-    items: list[tuple[str, LossSpec | nn.Module]] = []
-    if isinstance(losses, str):
-        losses = [losses]
-    if isinstance(losses, Mapping):
-        for column, loss in losses.items():
-            check_column_name(column, f"losses[{column!r}]")
-            items.append((column, parse_spec(loss) if isinstance(loss, str) else loss))
-    else:
-        for loss in losses or ():
-            if isinstance(loss, nn.Module):
-                items.append((_module_column(loss), loss))
-            else:
-                spec = parse_spec(loss)
-                items.append((spec.column, spec))
-    by_column: dict[str, LossSpec | nn.Module] = {}
-    for column, item in items:
-        if column in by_column:
-            raise EvaltoolError(
-                f"two losses fill the column {column!r}\n"
-                f"  Name one of them, as in --loss other={column.replace('_', '-')}."
-            )
-        by_column[column] = item
-    return by_column
-
-
-def _module_column(module: nn.Module) -> str:
-    name = type(module).__name__
-    for registered, entry in CATALOGUE.items():
-        if entry.class_name == name:
-            return registered.replace("-", "_")
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().removesuffix("_loss")
-
-
 def loss_columns(
-    asked: Mapping[str, LossSpec | nn.Module],
+    asked: Mapping[str, Any],
     files: Sequence[str | Path],
     *,
     decision: Decision,
@@ -89,7 +47,7 @@ def loss_columns(
     Raises:
         EvaltoolError: a loss does not fit the task, a parameter is wrong, or a file is not trusted.
     """
-    wanted = dict(asked)
+    wanted = dict(asked)  # by column: a LossSpec or a module
     if not asked:
         wanted = {
             name.replace("-", "_"): LossSpec(name.replace("-", "_"), name) for name in DEFAULT_LOSSES[decision.task]
@@ -243,8 +201,3 @@ def _label_counts(decision: Decision, labels: Rows, ignore_index: int) -> np.nda
             valid = values[inside & (values < decision.num_classes) & (values == np.floor(values))]
             counts += np.bincount(valid.astype(np.int64), minlength=decision.num_classes)
     return counts
-
-
-def is_rule(weights: Any) -> bool:
-    """Whether weights name a rule."""
-    return isinstance(weights, str) and weights in WEIGHT_RULES
