@@ -10,6 +10,10 @@ class Engine(Protocol):
 
     name: str
     device: str  # what was obtained, not what was asked for
+    workers: int  # how many threads may score blocks at the same time
+
+    def enter_thread(self) -> None:
+        """Prepare the calling thread for scoring beside others."""
 
     def score(self, preds: Any, labels: Any) -> Block:
         """Return the scores of a block of rows, arrays or tensors as the readers give them."""

@@ -88,14 +88,28 @@ class TorchEngine:
         card = _scorecard(task, foreground, ignore_index, self.preds_are, tolerance)
         self._card = prepare(card).to(device)
         self._softmax = {name for name, loss in losses.items() if type(loss).__name__ in SOFTMAX_LOSSES}
+        ours = all(type(loss).__module__.startswith("evaltool.") for loss in losses.values())
+        # somebody else's module may keep state between calls
+        self.workers = torch.get_num_threads() if device.type == "cpu" and ours else 1
+        self._threads_before = torch.get_num_threads()
         self._losses = {
-            column: (loss if isinstance(loss, torch.jit.ScriptModule) else prepare(loss)).to(device).eval()
+            column: (prepare(loss) if type(loss).__module__.startswith("evaltool.") else loss).to(device).eval()
             for column, loss in losses.items()
         }
 
+    def enter_thread(self) -> None:
+        """Let the calling thread compute alone: one block per thread beats several threads per operation.
+
+        Operations on a block take microseconds; threads that wait for each other at every one of them are many times
+        slower as soon as something else runs on a core.
+        """
+        torch.set_num_threads(1)
+
     def close(self) -> None:
-        """Drop the modules."""
+        """Drop the modules and restore PyTorch's number of threads."""
         self._losses = {}
+        if torch.get_num_threads() != self._threads_before or self.workers > 1:
+            torch.set_num_threads(self._threads_before)
 
     @torch.inference_mode()
     def score(self, preds: Any, labels: Any) -> Block:
@@ -171,7 +185,9 @@ class TorchEngine:
     def _module_values(self, column: str, loss: nn.Module, preds: Tensor, labels: Tensor) -> Tensor:
         try:
             values: Any = loss(preds if preds.dtype == torch.float64 else preds.float(), labels)
-        except (RuntimeError, IndexError, TypeError) as error:
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # it may be anybody's code, and TorchScript's errors have no common class
             reason = str(error).strip().splitlines()[-1]
             raise EvaltoolError(
                 f"the module of the column {column!r} failed\n  preds {list(preds.shape)} {preds.dtype}, labels "

@@ -41,4 +41,6 @@ def _module_column(module: Any) -> str:
     for registered, entry in CATALOGUE.items():
         if entry.class_name == name:
             return registered.replace("-", "_")
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().removesuffix("_loss")
+    column = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().removesuffix("_loss")
+    check_column_name(column, f"the class {name}; name its column with losses={{'column': module}}")
+    return column

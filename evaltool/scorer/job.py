@@ -1,7 +1,9 @@
 """``score``: decide what the inputs are, stream them through an engine, and collect a run."""
 
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 BLOCK_NUMBERS = 1 << 18  # predictions in a block by default: 1 MB of float32, which stays in a core's cache
 BLOCK_ROWS = 1 << 16
+NUMBERS_AT_WORK = 1 << 22  # predictions in all blocks at work: with what is computed of them, some 200 MB
 DEFAULT_MAX_BAD = 0.01
 
 
@@ -314,13 +317,17 @@ def _open_engine(
 
 
 def _blocks(preds: Rows, labels: Rows, engine: Engine, batch_size: int | None) -> Iterator[tuple[int, Block]]:
+    """Yield the scored blocks in order, as many at work as the engine and the memory allow."""
     n = preds.shape[0]
     row = max(1, int(np.prod(preds.shape[1:], dtype=np.int64)))
-    step = batch_size or max(1, min(BLOCK_ROWS, BLOCK_NUMBERS // row))
-    for start in range(0, n, step):
+    step = min(n, batch_size or max(1, min(BLOCK_ROWS, BLOCK_NUMBERS // row)))
+    starts = range(0, n, step)
+    workers = min(engine.workers, len(starts), max(1, NUMBERS_AT_WORK // (step * row)))
+
+    def scored(start: int) -> tuple[int, Block]:
         stop = min(start + step, n)
         try:
-            block = engine.score(preds.read(start, stop), labels.read(start, stop))
+            return start, engine.score(preds.read(start, stop), labels.read(start, stop))
         except (MemoryError, RuntimeError) as error:
             if not isinstance(error, MemoryError) and "memory" not in str(error):
                 raise
@@ -328,7 +335,21 @@ def _blocks(preds: Rows, labels: Rows, engine: Engine, batch_size: int | None) -
                 f"out of memory\n  rows {start} to {stop} of {preds.name} on {engine.device}\n"
                 f"  Pass a smaller --batch-size than {stop - start}."
             ) from error
-        yield start, block
+
+    if workers == 1:
+        yield from map(scored, starts)
+        return
+    pool = ThreadPoolExecutor(workers, initializer=engine.enter_thread)
+    try:
+        at_work: deque[Future[tuple[int, Block]]] = deque()
+        for start in starts:
+            at_work.append(pool.submit(scored, start))
+            if len(at_work) > workers:
+                yield at_work.popleft().result()
+        while at_work:
+            yield at_work.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _quantiles(state: State, sink: "TableInMemory | RunWriter") -> dict[str, list[float | None]]:
