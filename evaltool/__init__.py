@@ -1,6 +1,6 @@
 """evaltool: per-sample losses and metrics of predictions, outside the training code.
 
->>> import numpy as np
+>>> import evaltool, numpy as np
 >>> scores = evaltool.score(np.array([[2.0, 0.0], [0.0, 0.0]], np.float32), np.array([0, 1]), preds_are="logits")
 >>> scores["ce"].round(4).tolist()
 [0.12690000236034393, 0.6930999755859375]

@@ -26,12 +26,16 @@ def print_scores(scores: Scores) -> None:
     console.print(_statuses(summary))
     if "accuracy" in summary:
         console.print(_accuracy(summary))
-    console.print(_losses(summary["losses"]))
+    tables = [_losses(summary["losses"])]
     if summary.get("classes"):
-        console.print(_classes(summary))
+        tables.append(_classes(summary))
     if summary["hardest"]:
-        console.print(_hardest(summary["hardest"], list(summary["losses"]), _names(summary)))
+        tables.append(_hardest(summary["hardest"], list(summary["losses"]), _names(summary)))
+    for table in tables:
+        console.print()
+        console.print(table)
     if scores.path is not None:
+        console.print()
         console.print(f"run: {scores.path}  (scores.parquet, summary.json, state.npz, run.json)")
 
 
@@ -60,7 +64,7 @@ def _accuracy(summary: Mapping[str, Any]) -> str:
 
 
 def _table(title: str, *columns: str, text: Sequence[str] = ()) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False)
     for name in columns:
         if name in text:
             table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=24)
