@@ -1,17 +1,14 @@
 """``score``: decide what the inputs are, stream them through an engine, and collect a run."""
 
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
 from evaltool.block import Block
@@ -30,44 +27,17 @@ from evaltool.run.table import record_batch, table_schema
 from evaltool.run.writer import RunWriter, check_output
 from evaltool.schema import ENGINES, KINDS, TASKS
 from evaltool.scorer.asked import asked_losses
+from evaltool.scorer.blocks import scored_blocks
 from evaltool.scorer.mistakes import too_many_bad
 from evaltool.scorer.scores import Scores, TableInMemory
+from evaltool.scorer.watcher import Silence, Watcher
 
 if TYPE_CHECKING:
     from torch import nn
 
     from evaltool.scorer.loss_columns import LossColumn
 
-BLOCK_NUMBERS = 1 << 18  # predictions in a block by default: 1 MB of float32, which stays in a core's cache
-BLOCK_ROWS = 1 << 16
-NUMBERS_AT_WORK = 1 << 22  # predictions in all blocks at work: with what is computed of them, some 200 MB
 DEFAULT_MAX_BAD = 0.01
-
-
-class Watcher(Protocol):
-    """Is told how a job goes; the command line shows it."""
-
-    def decided(self, reasons: Sequence[str]) -> None:
-        """What was decided, one line each."""
-
-    def warned(self, text: str) -> None:
-        """Something the user should know."""
-
-    def progressed(self, rows: int, total: int) -> None:
-        """So many rows of all are scored."""
-
-
-class Silence:
-    """A watcher that shows nothing."""
-
-    def decided(self, reasons: Sequence[str]) -> None:
-        """Show nothing."""
-
-    def warned(self, text: str) -> None:
-        """Show nothing."""
-
-    def progressed(self, rows: int, total: int) -> None:
-        """Show nothing."""
 
 
 def score(
@@ -142,7 +112,7 @@ def score(
         engine, place, decision, asked, files, trust, class_weights, label_rows, ignore_index, watcher
     )
     inputs = [input_record("preds", pred_rows), input_record("labels", label_rows)]
-    blocks = _blocks(pred_rows, label_rows, opened, batch_size)
+    blocks = scored_blocks(pred_rows, label_rows, opened, batch_size)
     first = next(blocks)
     schema = table_schema(
         decision.task,
@@ -314,42 +284,6 @@ def _open_engine(
         device=place,
     )
     return opened, columns
-
-
-def _blocks(preds: Rows, labels: Rows, engine: Engine, batch_size: int | None) -> Iterator[tuple[int, Block]]:
-    """Yield the scored blocks in order, as many at work as the engine and the memory allow."""
-    n = preds.shape[0]
-    row = max(1, int(np.prod(preds.shape[1:], dtype=np.int64)))
-    step = min(n, batch_size or max(1, min(BLOCK_ROWS, BLOCK_NUMBERS // row)))
-    starts = range(0, n, step)
-    workers = min(engine.workers, len(starts), max(1, NUMBERS_AT_WORK // (step * row)))
-
-    def scored(start: int) -> tuple[int, Block]:
-        stop = min(start + step, n)
-        try:
-            return start, engine.score(preds.read(start, stop), labels.read(start, stop))
-        except (MemoryError, RuntimeError) as error:
-            if not isinstance(error, MemoryError) and "memory" not in str(error):
-                raise
-            raise EvaltoolError(
-                f"out of memory\n  rows {start} to {stop} of {preds.name} on {engine.device}\n"
-                f"  Pass a smaller --batch-size than {stop - start}."
-            ) from error
-
-    if workers == 1:
-        yield from map(scored, starts)
-        return
-    pool = ThreadPoolExecutor(workers, initializer=engine.enter_thread)
-    try:
-        at_work: deque[Future[tuple[int, Block]]] = deque()
-        for start in starts:
-            at_work.append(pool.submit(scored, start))
-            if len(at_work) > workers:
-                yield at_work.popleft().result()
-        while at_work:
-            yield at_work.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _quantiles(state: State, sink: "TableInMemory | RunWriter") -> dict[str, list[float | None]]:

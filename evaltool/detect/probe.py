@@ -1,0 +1,131 @@
+"""Some rows of predictions and labels, evenly spaced, and what can be asked about them."""
+
+from typing import Any
+
+import numpy as np
+
+from evaltool.errors import EvaltoolError
+from evaltool.readers import Rows
+
+PROBE_ROWS = 1024
+PROBE_BYTES = 1 << 24
+PROBE_PIECES = 64
+MAJORITY = 0.9  # share of the probed rows that decides the kind; the others become bad_preds
+
+
+POSITION_AXES = {3: "L", 4: "HW", 5: "DHW"}
+
+
+def axes_text(shape: tuple[int, ...]) -> str:
+    """Return a shape with axis names: ``[1000, 10] = [N, C]``."""
+    names = ["N", "C", *POSITION_AXES.get(len(shape), ["*S"])]
+    return f"{list(shape)} = [{', '.join(names[: len(shape)])}]"
+
+
+class Probe:
+    """Some rows of both arrays, and what can be asked about them."""
+
+    def __init__(self, preds: Rows, labels: Rows, ignore_index: int) -> None:
+        self.preds_name, self.labels_name = preds.name, labels.name
+        self.preds_shape, self.labels_shape = preds.shape, labels.shape
+        self.labels_dtype = labels.dtype
+        self.ignore_index = ignore_index
+        pieces = _pieces(preds)
+        self.preds = np.concatenate([_numbers(preds.read(a, b)) for a, b in pieces])
+        self.labels = np.concatenate([_array(labels.read(a, b)) for a, b in pieces])
+        self.known = self.labels[self.labels != ignore_index]
+        stored = getattr(preds, "rows", preds)
+        self.tolerance = _tolerance(preds, stored)
+
+    @property
+    def same_shape(self) -> bool:
+        """Whether both have one shape; an axis of one class makes no difference between [N] and [N, 1]."""
+        return self.preds_shape == self.labels_shape
+
+    @property
+    def flat_preds(self) -> bool:
+        """Whether there is one number per sample."""
+        return len(self.preds_shape) == 1 or self.preds_shape[1:] == (1,)
+
+    @property
+    def flat_labels(self) -> bool:
+        """Whether there is one label per sample."""
+        return len(self.labels_shape) == 1 or self.labels_shape[1:] == (1,)
+
+    @property
+    def integral(self) -> bool:
+        """Whether every probed label is an integer (or missing: NaN)."""
+        if self.labels.dtype.kind != "f":
+            return True
+        finite = self.known[np.isfinite(self.known)]
+        return bool((finite == np.floor(finite)).all())
+
+    def fraction(self) -> float:
+        """Return a probed label that is no integer."""
+        fractions = self.known[np.isfinite(self.known) & (self.known != np.floor(self.known))]
+        return float(fractions[0])
+
+    def share_in_unit(self) -> float:
+        """Return the share of the probed labels, the ignored aside, that lie in [0, 1]."""
+        return float(((self.known >= 0) & (self.known <= 1)).mean()) if self.known.size else 1.0
+
+    def one_hot(self, axis: int) -> bool:
+        """Whether the probed labels are 0 and 1 with a single 1 along the axis."""
+        labels = self.labels.astype(np.float64)
+        return bool(np.isin(labels, (0.0, 1.0)).all() and (labels.sum(axis) == 1).all())
+
+    def shares(self) -> bool:
+        """Whether the probed rows of labels are shares that sum to 1."""
+        labels = self.labels.astype(np.float64)
+        rows_sum_to_one = np.abs(labels.sum(1) - 1) < 1e-3
+        return bool((labels >= 0).all() and rows_sum_to_one.mean() >= MAJORITY) if labels.size else False
+
+    def mismatch(self, expected: str, hint: str) -> EvaltoolError:
+        """Return the error for shapes that do not belong together."""
+        return EvaltoolError(
+            "labels do not match predictions\n"
+            f"  {self.preds_name}: shape {axes_text(self.preds_shape)}\n"
+            f"  {self.labels_name}: shape {list(self.labels_shape)}, expected {expected}\n  {hint}"
+        )
+
+    def no_class_axis(self, hint: str) -> EvaltoolError:
+        """Return the error for predictions without classes."""
+        known = self.known[np.isfinite(self.known)] if self.labels.dtype.kind == "f" else self.known
+        values = f"values {known.min():g} to {known.max():g}" if known.size else "no value"
+        return EvaltoolError(
+            "predictions have no axis of classes\n"
+            f"  {self.preds_name}: shape {list(self.preds_shape)}, expected [N, C] or [N, C, *S]\n"
+            f"  {self.labels_name}: shape {list(self.labels_shape)}, {values}\n  {hint}"
+        )
+
+
+def _pieces(preds: Rows) -> list[tuple[int, int]]:
+    n = preds.shape[0]
+    row = max(1, int(np.prod(preds.shape[1:], dtype=np.int64)) * preds.dtype.itemsize)
+    rows = min(n, max(8, min(PROBE_ROWS, PROBE_BYTES // row)))
+    pieces = min(rows, PROBE_PIECES)
+    length = rows // pieces
+    return [(int(a), int(a) + length) for a in np.linspace(0, n - length, pieces).astype(np.int64)]
+
+
+def _array(block: Any) -> np.ndarray[Any, Any]:
+    return (
+        block if isinstance(block, np.ndarray) else np.asarray(block.float().cpu() if _is_half(block) else block.cpu())
+    )
+
+
+def _is_half(block: Any) -> bool:
+    return str(block.dtype) in ("torch.bfloat16", "torch.float16")
+
+
+def _numbers(block: Any) -> np.ndarray[Any, Any]:
+    return _array(block).astype(np.float64)
+
+
+def _tolerance(preds: Rows, stored: Any) -> float:
+    if getattr(preds, "scale", None):
+        scale: float = preds.scale  # type: ignore[attr-defined]
+        return 0.51 * max(preds.shape[1:2], default=1) / scale
+    if getattr(preds, "bfloat16", False) or getattr(stored, "coarse", False):
+        return 0.05
+    return 1e-2 if preds.dtype.itemsize == 2 else 1e-3
