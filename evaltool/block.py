@@ -23,6 +23,7 @@ class Block:
             occurs among what is valid in ok rows.
         class_loss: for each loss whose value splits by class: float64 [C] sums over the class's labels, the finite
             ones, and int64 [C] how many those were.
+        bad_labels: int64 [2, k]: the labels outside the classes, and how often each occurs in the bad rows.
         n_clamped: ok rows in which a label's probability was raised to the smallest normal float32.
     """
 
@@ -31,3 +32,4 @@ class Block:
     confusion: Array
     class_loss: dict[str, tuple[Array, Array]] = field(default_factory=dict)
     n_clamped: int = 0
+    bad_labels: Array = field(default_factory=lambda: np.zeros((2, 0), np.int64))

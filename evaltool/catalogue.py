@@ -36,7 +36,7 @@ CATALOGUE = {
     ),
     "bce": LossEntry(
         "BinaryCrossEntropyLoss",
-        "-(pos_weight y log p + (1 - y) log(1 - p))",
+        "-(pos_weight y log p + neg_weight (1 - y) log(1 - p))",
         "",
         ("binary", "multilabel", "segmentation"),
     ),
@@ -79,6 +79,7 @@ class LossSpec:
     column: str
     name: str
     parameters: dict[str, Any] = field(default_factory=dict)
+    text: str = ""  # as the user wrote it
 
     @property
     def entry(self) -> LossEntry:
@@ -105,7 +106,7 @@ def parse_spec(text: str) -> LossSpec:
             f"no loss is called {name!r}\n  --loss {text}\n  {meant}The losses are {', '.join(CATALOGUE)}."
         )
     check_column_name(column, f"--loss {text}")
-    return LossSpec(column, name, _parameters(text, name, tail))
+    return LossSpec(column, name, _parameters(text, name, tail), text)
 
 
 def check_column_name(column: str, where: str) -> None:
@@ -139,12 +140,14 @@ def build_loss(spec: LossSpec, **set_by_scorer: Any) -> "nn.Module":
             near = difflib.get_close_matches(name, free, n=1)
             meant = f"Did you mean {near[0]}? " if near else ""
             takes = f"It takes {', '.join(free)}." if free else "It takes none."
-            raise EvaltoolError(f"{spec.name} has no parameter {name!r}\n  --loss {spec.name}\n  {meant}{takes}")
+            raise EvaltoolError(f"{spec.name} has no parameter {name!r}\n  --loss {spec.text}\n  {meant}{takes}")
     arguments = {name: value for name, value in set_by_scorer.items() if name in known}
     try:
         return cls(**arguments, **spec.parameters)
     except ValueError as error:
-        raise EvaltoolError(f"bad parameter of the loss {spec.name}\n  {error}") from None
+        raise EvaltoolError(
+            f"bad parameter of the loss {spec.name}\n  {error}\n  It takes {', '.join(free)}."
+        ) from None
 
 
 def _parameters(text: str, name: str, tail: str) -> dict[str, Any]:
@@ -155,7 +158,7 @@ def _parameters(text: str, name: str, tail: str) -> dict[str, Any]:
         if equals:
             key = left.strip()
             if key in parameters:
-                raise EvaltoolError(f"the parameter {key!r} is given twice\n  --loss {text}")
+                raise EvaltoolError(f"the parameter {key!r} is given twice\n  --loss {text}\n  Give it once.")
             parameters[key] = _value(right.strip())
         elif key and not isinstance(parameters[key], (str, bool)) and parameters[key] is not None:
             before = parameters[key] if isinstance(parameters[key], list) else [parameters[key]]

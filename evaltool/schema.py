@@ -8,6 +8,7 @@ STATUSES = ("ok", "ignored", "nonfinite", "bad_label", "bad_preds")
 OK, IGNORED, NONFINITE, BAD_LABEL, BAD_PREDS = range(len(STATUSES))
 BAD_STATUSES = ("nonfinite", "bad_label", "bad_preds")
 
+SOFT_LABEL_LOSSES = ("ce", "dice")  # the losses of a softmax that are defined for shares of the classes
 DEFAULT_LOSSES = {
     "multiclass": ("ce", "focal", "dice"),
     "segmentation": ("ce", "focal", "dice"),
@@ -17,6 +18,7 @@ DEFAULT_LOSSES = {
 }
 
 WEIGHT_RULES = ("inverse", "sqrt-inverse", "median-frequency", "enet", "effective-number", "repeat-factor")
+PREDS_DTYPES = ("bfloat16", "float16", "float32", "float64")
 ENGINES = ("auto", "torch", "torchscript")
 
 # columns that every run of a task has, in order; the losses stand where LOSSES is, `id` only where ids are given

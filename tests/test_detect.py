@@ -97,7 +97,11 @@ def test_integer_one_hot_labels_need_a_word():
     one_hot = np.eye(4, dtype=np.int64)[classes(N)]
     with pytest.raises(EvaltoolError, match="look one-hot: pass --task multilabel"):
         decision(logits(N, 4), one_hot)
-    assert decision(logits(N, 4), one_hot, task="multiclass").soft_labels
+    chosen = decision(logits(N, 4), one_hot, task="multiclass")
+    assert (chosen.one_hot, chosen.soft_labels) == (True, False)
+    assert chosen.reasons[1] == "labels: one-hot, because every probed row is"
+    shares = decision(logits(N, 4), softmax(logits(N, 4)))
+    assert (shares.one_hot, shares.soft_labels) == (False, True)
     assert decision(logits(N, 4), one_hot, task="multilabel").task == "multilabel"
 
 

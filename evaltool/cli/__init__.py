@@ -1,5 +1,6 @@
 """The command line: one file per command, each of which parses, calls once and prints."""
 
+import errno
 import importlib
 import sys
 
@@ -32,17 +33,21 @@ class LazyGroup(click.Group):
         except EvaltoolError as error:
             click.echo(f"error: {error}", err=True)
             sys.exit(2)
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # click ends quietly when nobody reads on
+            click.echo(f"error: {error.strerror}\n  {error.filename or 'standard output'}", err=True)
+            sys.exit(2)
         except KeyboardInterrupt:
             click.echo("interrupted: nothing was written", err=True)
             sys.exit(130)
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="\b\nExample:\n  evaltool score preds.npy labels.npy",
+)
 @click.version_option(evaltool.__version__, prog_name="evaltool")
 def main() -> None:
-    r"""Score predictions against labels, sample by sample.
-
-    \b
-    Example:
-      evaltool score preds.npy labels.npy
-    """
+    """Score predictions against labels, sample by sample."""

@@ -1,13 +1,14 @@
 """``evaltool score``."""
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from evaltool.schema import ENGINES, KINDS, TASKS, WEIGHT_RULES
+from evaltool.schema import ENGINES, KINDS, PREDS_DTYPES, TASKS, WEIGHT_RULES
 
 
 class Share(click.ParamType):  # type: ignore[type-arg]
@@ -25,6 +26,22 @@ class Share(click.ParamType):  # type: ignore[type-arg]
         if not 0 <= share <= 1:
             self.fail(f"{value!r} is no share; write 0.01 or 1%.", param, ctx)
         return share
+
+
+class Positive(click.ParamType):  # type: ignore[type-arg]
+    """A finite number above 0."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number."""
+        try:
+            number = float(value)
+        except ValueError:
+            number = 0.0
+        if not 0 < number < math.inf:
+            self.fail(f"{value!r} is no finite number above 0.", param, ctx)
+        return number
 
 
 class Device(click.ParamType):  # type: ignore[type-arg]
@@ -58,7 +75,14 @@ class Device(click.ParamType):  # type: ignore[type-arg]
     multiple=True,
     help="ce, focal:gamma=2,alpha=0.25 or hard=focal:gamma=5, which names the column; repeatable.  [default: by task]",
 )
-@click.option("--ignore-index", type=int, default=-100, show_default=True, help="Label that counts for nothing.")
+@click.option(
+    "--ignore-index",
+    type=click.IntRange(-(2**63), 2**63 - 1),
+    metavar="INTEGER",
+    default=-100,
+    show_default=True,
+    help="Label that counts for nothing.",
+)
 @click.option("--class-names", metavar="FILE|a,b,c", help="One name per class.")
 @click.option(
     "--class-weights",
@@ -80,8 +104,8 @@ class Device(click.ParamType):  # type: ignore[type-arg]
 @click.option(
     "--max-bad", type=Share(), default="1%", show_default=True, help="Exit with status 1 above this share of bad rows."
 )
-@click.option("--dtype", type=click.Choice(["bfloat16", "float16", "float32", "float64"]), help="Of raw 2-byte preds.")
-@click.option("--scale", type=click.FloatRange(min=0, min_open=True), help="Divide integer preds, as in 255.")
+@click.option("--dtype", type=click.Choice(PREDS_DTYPES), help="Of raw 2-byte preds.")
+@click.option("--scale", type=Positive(), help="Divide integer preds, as in 255.")
 @click.option("--overwrite", is_flag=True, help="Replace the run that is there.")
 @click.option("--progress", type=click.Choice(["auto", "rich", "plain", "none"]), default="auto", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")

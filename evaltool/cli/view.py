@@ -124,7 +124,7 @@ def _names(summary: Mapping[str, Any]) -> dict[int, str]:
 
 
 def _class_label(row: Mapping[str, Any]) -> str:
-    return row["name"] if row["name"] != str(row["class"]) else str(row["class"])
+    return str(row["class"]) if row["name"] == str(row["class"]) else f"{row['class']} {row['name']}"
 
 
 def _hardest(rows: Sequence[Mapping[str, Any]], losses: Sequence[str], names: Mapping[int, str]) -> Table:

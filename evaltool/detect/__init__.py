@@ -21,6 +21,7 @@ class Decision:
     preds_are: str | None  # None for regression
     num_classes: int  # 2 for binary and for one foreground class, 0 for regression
     foreground: bool  # segmentation of one foreground class
+    one_hot: bool  # labels are [N, C] with a single 1 in each row
     soft_labels: bool  # labels are shares of the classes, [N, C]
     tolerance: float  # how far probabilities may sum from 1
     reasons: tuple[str, ...]
@@ -41,7 +42,11 @@ def decide(preds: Rows, labels: Rows, *, task: str = "auto", preds_are: str = "a
     check_task(probe, task)
     foreground = task == "segmentation" and (probe.same_shape or probe.preds_shape[1] == 1)
     kind, kind_why = decided_kind(probe, task, preds_are, foreground)
+    square = task == "multiclass" and probe.same_shape
+    one_hot = square and probe.one_hot(1)
     reasons = [f"task: {task}, {why}"]
+    if square:
+        reasons.append("labels: one-hot, because every probed row is" if one_hot else "labels: shares of the classes")
     if kind:
         reasons.append(f"preds: {kind}, {kind_why}")
     num_classes = {"binary": 2, "regression": 0}.get(task)
@@ -52,7 +57,8 @@ def decide(preds: Rows, labels: Rows, *, task: str = "auto", preds_are: str = "a
         preds_are=kind,
         num_classes=num_classes,
         foreground=foreground,
-        soft_labels=task == "multiclass" and probe.same_shape,
+        one_hot=one_hot,
+        soft_labels=square and not one_hot,
         tolerance=probe.tolerance,
         reasons=tuple(reasons),
     )

@@ -54,7 +54,7 @@ def _guess_square(probe: Probe) -> tuple[str, str]:
             "exactly one is.",
         )
     if probe.labels_dtype.kind == "f" and probe.shares():
-        return "multiclass", "because every probed row of labels sums to 1 (soft labels)"
+        return "multiclass", "because labels are [N, C] and every probed row sums to 1"
     if probe.share_in_unit() > 0.5:
         return "multilabel", f"because preds and labels are both [N, C] = {[n, c]} and labels lie in [0, 1]"
     if probe.labels_dtype.kind == "f":

@@ -18,7 +18,7 @@ from evaltool.metrics import (
     SegmentationScorecard,
 )
 from evaltool.numerics.log_odds import two_classes
-from evaltool.schema import OK
+from evaltool.schema import BAD_LABEL, OK
 
 # losses of a softmax: one foreground class is given to them as the two classes background and foreground
 SOFTMAX_LOSSES = ("CrossEntropyLoss", "FocalLoss")
@@ -32,7 +32,12 @@ def chosen_device(device: str) -> torch.device:
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    chosen = torch.device(device)
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        chosen = torch.device("meta")
+    if chosen.type not in ("cpu", "cuda"):
+        raise ValueError(f"device={device!r}, expected auto, cpu, cuda or cuda:i")
     if chosen.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (chosen.index or 0) >= count:
@@ -52,6 +57,7 @@ class TorchEngine:
         preds_are: the kind of the predictions; None for regression.
         num_classes: C; 2 for binary and for one foreground class.
         foreground: segmentation of one foreground class.
+        one_hot: labels are [N, C] with a single 1 in each row.
         soft_labels: labels are shares [N, C].
         tolerance: how far probabilities may sum from 1.
         ignore_index: label that counts for nothing.
@@ -68,6 +74,7 @@ class TorchEngine:
         preds_are: str | None,
         num_classes: int,
         foreground: bool,
+        one_hot: bool,
         soft_labels: bool,
         tolerance: float,
         ignore_index: int,
@@ -82,18 +89,20 @@ class TorchEngine:
         self.preds_are = preds_are or "logits"
         self.num_classes = num_classes
         self.foreground = foreground
+        self.one_hot = one_hot
         self.soft_labels = soft_labels
         self.ignore_index = ignore_index
         self._device = device
         card = _scorecard(task, foreground, ignore_index, self.preds_are, tolerance)
         self._card = prepare(card).to(device)
-        self._softmax = {name for name, loss in losses.items() if type(loss).__name__ in SOFTMAX_LOSSES}
-        ours = all(type(loss).__module__.startswith("evaltool.") for loss in losses.values())
+        # a class of evaltool has map and by_class as this engine knows them; of others only the call is known
+        self._ours = {name for name, loss in losses.items() if type(loss).__module__.startswith("evaltool.")}
+        self._softmax = {name for name in self._ours if type(losses[name]).__name__ in SOFTMAX_LOSSES}
         # somebody else's module may keep state between calls
-        self.workers = torch.get_num_threads() if device.type == "cpu" and ours else 1
+        self.workers = torch.get_num_threads() if device.type == "cpu" and len(self._ours) == len(losses) else 1
         self._threads_before = torch.get_num_threads()
         self._losses = {
-            column: (prepare(loss) if type(loss).__module__.startswith("evaltool.") else loss).to(device).eval()
+            column: (prepare(loss) if column in self._ours else loss).to(device).eval()
             for column, loss in losses.items()
         }
 
@@ -122,6 +131,7 @@ class TorchEngine:
         card: dict[str, Tensor] = self._card(preds, labels)
         status = card.pop("status")
         ok = status == OK
+        bad_labels = self._bad_labels(labels[status == BAD_LABEL])
         if not bool(ok.all()):
             preds, labels = preds[ok], labels[ok]
         pred_map = card.pop("pred_map", None)
@@ -130,6 +140,7 @@ class TorchEngine:
         if "label" in columns:
             columns["label"] = self._label_column(columns["label"], labels, ok)
         block = Block(status.to(torch.int8).cpu().numpy(), columns, np.zeros((2, 0), np.int64))
+        block.bad_labels = bad_labels
         if clamped is not None and self.preds_are == "probs":
             block.n_clamped = int((clamped & ok).sum())
         given = labels
@@ -150,15 +161,28 @@ class TorchEngine:
         """Return labels as int64 where classes are counted; NaN and fractions become NO_LABEL."""
         if self.task == "regression":
             return labels
+        if self.one_hot:
+            right = ((labels == 0) | (labels == 1)).all(1) & ((labels == 1).sum(1) == 1)
+            return (labels == 1).to(torch.uint8).argmax(1).masked_fill(~right, NO_LABEL)
         if labels.is_floating_point():
             if self.soft_labels or self.task in ("binary", "multilabel"):
                 return labels.to(torch.float64) if labels.dtype == torch.float64 else labels.to(torch.float32)
-            whole = labels.isfinite() & (labels == labels.floor()) & (labels.abs() < 2.0**62)
-            return torch.where(whole, labels, 0).to(torch.int64).masked_fill(~whole, NO_LABEL)
+            return _integers(labels)
         if labels.dtype == torch.uint64:
             signed = labels.view(torch.int64)
             return signed.masked_fill(signed < 0, NO_LABEL)
         return labels.to(torch.int64)
+
+    def _bad_labels(self, labels: Tensor) -> Array:
+        """Return the labels that make rows bad, and how often; int64 [2, k], a label that is no integer as NO_LABEL."""
+        if self.task == "regression" or self.soft_labels:
+            return np.zeros((2, 0), np.int64)
+        two = self.foreground or self.task in ("binary", "multilabel")
+        top = 1 if two else self.num_classes - 1
+        labels = labels[(labels != self.ignore_index) & ~((labels >= 0) & (labels <= top))]
+        if labels.is_floating_point():
+            labels = _integers(labels)
+        return _counted(labels)
 
     def _label_column(self, column: Array, labels: Tensor, ok: Tensor) -> Array:
         if not labels.is_floating_point() or self.task == "regression":
@@ -168,23 +192,8 @@ class TorchEngine:
 
     def _loss(self, column: str, loss: nn.Module, preds: Tensor, labels: Tensor, block: Block) -> Tensor:
         """Return the loss of the ok rows, float32 [n]; adds what it says of classes to the block."""
-        if self.foreground and column in self._softmax:
-            preds = two_classes(preds.float().reshape(labels.shape), self.preds_are)
-        if self.task in ("segmentation", "multilabel"):
-            if hasattr(loss, "map"):
-                values: Tensor = loss.map(preds, labels)  # type: ignore[operator]
-                valid = labels != self.ignore_index
-                block.class_loss[column] = self._map_class_sums(values, labels, valid)
-                return reduced_positions(values, valid, "none").to(torch.float32)
-            if hasattr(loss, "by_class"):
-                parts: Tensor = loss.by_class(preds, labels)  # type: ignore[operator]
-                block.class_loss[column] = self._part_class_sums(parts)
-                return parts.sum(1).to(torch.float32)
-        return self._module_values(column, loss, preds, labels).to(torch.float32)
-
-    def _module_values(self, column: str, loss: nn.Module, preds: Tensor, labels: Tensor) -> Tensor:
         try:
-            values: Any = loss(preds if preds.dtype == torch.float64 else preds.float(), labels)
+            values = self._loss_values(column, loss, preds, labels, block)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # it may be anybody's code, and TorchScript's errors have no common class
@@ -193,13 +202,28 @@ class TorchEngine:
                 f"the module of the column {column!r} failed\n  preds {list(preds.shape)} {preds.dtype}, labels "
                 f"{list(labels.shape)} {labels.dtype}\n  {reason}"
             ) from error
-        if not isinstance(values, Tensor) or list(values.shape) != [len(preds)]:
-            got = list(values.shape) if isinstance(values, Tensor) else type(values).__name__
+        if not isinstance(values, Tensor) or list(values.shape) != [len(preds)] or not values.is_floating_point():
+            got = f"{list(values.shape)} {values.dtype}" if isinstance(values, Tensor) else type(values).__name__
             raise EvaltoolError(
                 f"the module of the column {column!r} gives no value per sample\n  got {got}, expected "
-                f"{[len(preds)]} = [N]\n  Export it with reduction='none'."
+                f"{[len(preds)]} = [N] of floats\n  Export it with reduction='none'."
             )
-        return values
+        return values.to(torch.float32)
+
+    def _loss_values(self, column: str, loss: Any, preds: Tensor, labels: Tensor, block: Block) -> Any:
+        preds = preds if preds.dtype == torch.float64 else preds.float()
+        if self.foreground and column in self._softmax:
+            preds = two_classes(preds.reshape(labels.shape), self.preds_are)
+        if column not in self._ours or self.task not in ("segmentation", "multilabel"):
+            return loss(preds, labels)
+        if hasattr(loss, "map"):
+            values = loss.map(preds, labels)
+            valid = labels != self.ignore_index
+            block.class_loss[column] = self._map_class_sums(values, labels, valid)
+            return reduced_positions(values, valid, "none")
+        parts = loss.by_class(preds, labels)
+        block.class_loss[column] = self._part_class_sums(parts)
+        return parts.sum(1)
 
     def _map_confusion(self, labels: Tensor, pred: Tensor) -> Array:
         valid = labels != self.ignore_index
@@ -243,6 +267,12 @@ def _tensor(block: Any, device: torch.device) -> Tensor:
     if isinstance(block, Tensor):
         return block.to(device)
     return torch.from_numpy(np.ascontiguousarray(block)).to(device)
+
+
+def _integers(labels: Tensor) -> Tensor:
+    """Return float labels as int64; NO_LABEL where they hold none."""
+    whole = labels.isfinite() & (labels == labels.floor()) & (labels.abs() < 2.0**62)
+    return torch.where(whole, labels, 0).to(torch.int64).masked_fill(~whole, NO_LABEL)
 
 
 def _counted(keys: Tensor) -> Array:

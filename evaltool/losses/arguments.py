@@ -55,6 +55,7 @@ def per_class(name: str, value: float | Sequence[float] | Tensor | None) -> Tens
         values = torch.as_tensor(value, dtype=torch.float32).detach().clone()
     except (TypeError, ValueError, RuntimeError):
         raise ValueError(f"{name}={value!r}, expected a number or one number per class") from None
+    values = values.reshape(1) if values.dim() == 0 else values
     if values.dim() != 1 or values.numel() == 0:
         raise ValueError(f"{name} has shape {list(values.shape)}, expected [C]: one number per class")
     if not bool(values.isfinite().all()) or bool((values < 0).any()):

@@ -1,6 +1,6 @@
 """Cross-entropy of independent sigmoids, one value per sample.
 
--(pos_weight y log p + (1 - y) log(1 - p))
+-(pos_weight y log p + neg_weight (1 - y) log(1 - p))
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from evaltool.losses.focal import mixed
 from evaltool.losses.reduction import reduced_positions
 from evaltool.numerics.elementary import working_precision
 from evaltool.numerics.log_odds import cross_entropy, sigmoid_odds
-from evaltool.numerics.positions import masked, unit_positions
+from evaltool.numerics.positions import masked, unit_positions, valid_positions
 
 
 class BinaryCrossEntropyLoss(nn.Module):
@@ -22,6 +22,7 @@ class BinaryCrossEntropyLoss(nn.Module):
 
     Args:
         pos_weight: factor >= 0 on positives, one number or one per class [C] (multilabel), or None.
+        neg_weight: factor >= 0 on negatives, likewise.
         weight: factor >= 0 on every element, one number or one per class [C] (multilabel), or None.
         ignore_index: label of the elements to leave out.
         preds_are: "logits", "probs" or "log-probs", of label 1.
@@ -37,12 +38,14 @@ class BinaryCrossEntropyLoss(nn.Module):
     """
 
     pos_weight: Optional[Tensor]
+    neg_weight: Optional[Tensor]
     weight: Optional[Tensor]
 
     def __init__(
         self,
         *,
         pos_weight: float | Sequence[float] | Tensor | None = None,
+        neg_weight: float | Sequence[float] | Tensor | None = None,
         weight: float | Sequence[float] | Tensor | None = None,
         ignore_index: int = -100,
         preds_are: str = "logits",
@@ -50,6 +53,7 @@ class BinaryCrossEntropyLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.register_buffer("pos_weight", per_class("pos_weight", pos_weight))
+        self.register_buffer("neg_weight", per_class("neg_weight", neg_weight))
         self.register_buffer("weight", per_class("weight", weight))
         self.ignore_index = int(ignore_index)
         self.preds_are = checked_kind(preds_are)
@@ -62,7 +66,7 @@ class BinaryCrossEntropyLoss(nn.Module):
             preds: float [N], [N, C] or [N, *S]; an axis of length 1 more than the labels have is dropped.
             labels: [N], [N, C] or [N, *S], each in [0, 1] or ``ignore_index``.
         """
-        return reduced_positions(self.map(preds, labels), labels != self.ignore_index, self.reduction)
+        return reduced_positions(self.map(preds, labels), valid_positions(labels, self.ignore_index), self.reduction)
 
     @torch.jit.export
     def map(self, preds: Tensor, labels: Tensor) -> Tensor:
@@ -74,7 +78,11 @@ class BinaryCrossEntropyLoss(nn.Module):
         pos_weight = self.pos_weight
         if pos_weight is not None:
             ones = ones * pos_weight.to(preds.dtype)
-        values = mixed(ones, cross_entropy(against_zero), positions.labels)
+        zeros = cross_entropy(against_zero)
+        neg_weight = self.neg_weight
+        if neg_weight is not None:
+            zeros = zeros * neg_weight.to(preds.dtype)
+        values = mixed(ones, zeros, positions.labels)
         weight = self.weight
         if weight is not None:
             values = values * weight.to(preds.dtype)

@@ -15,7 +15,7 @@ from evaltool.losses.arguments import checked_kind, checked_number, checked_redu
 from evaltool.losses.reduction import reduced_positions
 from evaltool.numerics.elementary import log1p, working_precision
 from evaltool.numerics.log_odds import cross_entropy, softmax_odds, top_class
-from evaltool.numerics.positions import Positions, chosen, class_positions, masked
+from evaltool.numerics.positions import Positions, bad_shares, chosen, class_positions, masked
 
 
 def expected_cross_entropy(preds: Tensor, class_shares: Tensor, preds_are: str) -> Tensor:
@@ -112,4 +112,5 @@ class CrossEntropyLoss(nn.Module):
         weight = self.weight
         if weight is not None:
             shares = shares * class_vector(weight.to(preds.dtype), preds.dim())
-        return expected_cross_entropy(preds, shares, self.preds_are)
+        values = expected_cross_entropy(preds, shares, self.preds_are)
+        return torch.where(bad_shares(labels), torch.full_like(values, torch.nan), values)

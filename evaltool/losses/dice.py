@@ -24,7 +24,7 @@ from evaltool.numerics.log_odds import (
     softmax_odds,
     top_class,
 )
-from evaltool.numerics.positions import by_sample, class_positions, unit_positions
+from evaltool.numerics.positions import bad_shares, by_sample, class_positions, unit_positions
 
 ACTIVATIONS = ("auto", "softmax", "sigmoid")
 CLASSES = ("present", "all")
@@ -183,7 +183,7 @@ class DiceLoss(nn.Module):
         error = self._element_error(probs, complement, labels)
         size = self._power(probs) + self._power(labels)
         present = labels > 0
-        bad = by_sample(~((labels >= 0) & (labels <= 1))).any(1)
+        bad = by_sample(bad_shares(labels)).any(1)
         if preds.dim() > 2:
             error = error.flatten(2).sum(2)
             size = size.flatten(2).sum(2)

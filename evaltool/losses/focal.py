@@ -13,7 +13,7 @@ from evaltool.losses.arguments import checked_kind, checked_reduction, per_class
 from evaltool.losses.reduction import reduced_positions
 from evaltool.numerics.elementary import working_precision
 from evaltool.numerics.log_odds import focal, sigmoid_odds, softmax_odds
-from evaltool.numerics.positions import chosen, class_positions, masked, unit_positions
+from evaltool.numerics.positions import chosen, class_positions, masked, unit_positions, valid_positions
 
 
 class FocalLoss(nn.Module):
@@ -63,7 +63,7 @@ class FocalLoss(nn.Module):
             preds: float [N, C, *S].
             labels: integer [N, *S], each in 0..C-1 or ``ignore_index``.
         """
-        return reduced_positions(self.map(preds, labels), labels != self.ignore_index, self.reduction)
+        return reduced_positions(self.map(preds, labels), valid_positions(labels, self.ignore_index), self.reduction)
 
     @torch.jit.export
     def map(self, preds: Tensor, labels: Tensor) -> Tensor:
@@ -132,7 +132,7 @@ class BinaryFocalLoss(nn.Module):
             preds: float [N], [N, C] or [N, *S]; an axis of length 1 more than the labels have is dropped.
             labels: [N], [N, C] or [N, *S], each in [0, 1] or ``ignore_index``.
         """
-        return reduced_positions(self.map(preds, labels), labels != self.ignore_index, self.reduction)
+        return reduced_positions(self.map(preds, labels), valid_positions(labels, self.ignore_index), self.reduction)
 
     @torch.jit.export
     def map(self, preds: Tensor, labels: Tensor) -> Tensor:

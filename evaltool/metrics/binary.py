@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from evaltool.metrics.status import sample_status, sigmoid_faults
 from evaltool.numerics.elementary import at_smallest, expm1, log1p, working_precision
-from evaltool.numerics.log_odds import LabelOdds, cross_entropy, label_probability, odds_ratio, sigmoid_odds
+from evaltool.numerics.log_odds import LabelOdds, cross_entropy, label_probability, odds_ratio, sigmoid_odds, snapped
 from evaltool.numerics.positions import unit_positions
 
 
@@ -29,13 +29,16 @@ def element_scores(preds: Tensor, labels: Tensor, preds_are: str) -> ElementScor
     odds = LabelOdds(
         torch.where(one, against_one.u, against_zero.u), torch.where(one, against_one.low, against_zero.low)
     )
+    if preds_are == "probs":
+        preds = snapped(preds, 0.0, 1.0)
     pred = preds > 0.5 if preds_are == "probs" else against_one.u < 0
     r = odds_ratio(odds)
     p_pred = 1 / (1 + r)
     distance = odds.u.abs()
     lead = 2 * (preds - 0.5).abs() if preds_are == "probs" else -expm1(-distance) * p_pred
     margin = torch.where(pred == one, lead, -lead)
-    entropy = log1p(r) + torch.where(r == 0, torch.zeros_like(r), distance * r * p_pred)
+    half = (-0.5 * distance).exp()  # r itself may be subnormal, with few digits to multiply
+    entropy = log1p(r) + torch.where(half == 0, torch.zeros_like(r), half * distance * half) * p_pred
     return ElementScores(pred.to(torch.int64), label_probability(odds), p_pred, margin, entropy, cross_entropy(odds))
 
 

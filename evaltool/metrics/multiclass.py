@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from evaltool.metrics.status import sample_status, softmax_faults
 from evaltool.numerics.elementary import at_smallest, expm1, log1p, working_precision
 from evaltool.numerics.log_odds import TopClass, label_probability, softmax_odds, top_class
-from evaltool.numerics.positions import class_positions
+from evaltool.numerics.positions import bad_shares, class_positions
 
 
 class ClassScores(NamedTuple):
@@ -77,8 +77,7 @@ class MulticlassScorecard(nn.Module):
         """
         preds = working_precision(preds)
         if labels.dim() == preds.dim():
-            total_off = ((labels.sum(1) - 1).abs() > 1e-3) | (labels.amin(1) < 0)
-            bad_label = total_off | labels.isnan().any(1)
+            bad_label = bad_shares(labels)
             labels = labels.argmax(1)
             scored = torch.ones_like(bad_label)
             safe = labels

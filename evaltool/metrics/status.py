@@ -39,10 +39,13 @@ def softmax_faults(preds: Tensor, preds_are: str, tolerance: float) -> tuple[Ten
 
 
 def sigmoid_faults(preds: Tensor, preds_are: str) -> tuple[Tensor, Tensor]:
-    """Return where preds are not finite, and where they contradict their kind; bool, shaped as preds each."""
+    """Return where preds are not finite, and where they contradict their kind; bool, shaped as preds each.
+
+    A probability may miss [0, 1] by what rounding does (1e-6).
+    """
     nonfinite = preds.isnan() | (preds == torch.inf)
     if preds_are == "probs":
-        return nonfinite, (preds < 0) | (preds > 1)
+        return nonfinite, (preds < -1e-6) | (preds > 1 + 1e-6)
     if preds_are == "log-probs":
-        return nonfinite, preds > 0
+        return nonfinite, preds > 1e-6
     return nonfinite, torch.zeros_like(nonfinite)

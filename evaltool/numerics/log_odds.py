@@ -42,6 +42,12 @@ def _without_low(u: Tensor) -> LabelOdds:
     return LabelOdds(u, torch.zeros_like(u))
 
 
+def snapped(preds: Tensor, low: float, high: float) -> Tensor:
+    """Return preds in [low, high] where rounding alone (1e-6) left them outside; others outside give NaN later."""
+    near = (preds > low - 1e-6) & (preds < high + 1e-6)
+    return torch.where(near, preds.clamp(low, high), preds)
+
+
 def _log_of_odds(odds: Tensor) -> LabelOdds:
     """Return the logarithm of odds >= 0; exactly -inf, with a zero gradient, where the odds are 0."""
     none = odds == 0
@@ -88,11 +94,13 @@ def sigmoid_odds(preds: Tensor, preds_are: str) -> tuple[LabelOdds, LabelOdds]:
         preds_are: "logits", "log-probs" (of label 1) or "probs" (of label 1).
     """
     if preds_are == "probs":
+        preds = snapped(preds, 0.0, 1.0)
         complement = 1 - preds
         against_one = _log_of_odds(complement / at_least_smallest(preds))
         against_zero = _log_of_odds(preds / at_least_smallest(complement))
         return against_one, against_zero
     if preds_are == "log-probs":
+        preds = snapped(preds, -torch.inf, 0.0)
         preds = preds - (-expm1(preds)).log()
     return _without_low(-preds), _without_low(preds)
 
@@ -101,7 +109,9 @@ def odds_ratio(odds: LabelOdds) -> Tensor:
     """Return r = exp(-|u|), the smaller of the odds for and against the label, in [0, 1]."""
     positive = odds.u >= 0
     low = torch.where(positive, odds.low, -odds.low)
-    return torch.where(positive, -odds.u, odds.u).exp() * (1 - low)
+    r = torch.where(positive, -odds.u, odds.u).exp() * (1 - low)
+    # an r of 0 passes no gradient on: beside |u| near the largest float32 that would be inf * 0
+    return torch.where(r == 0, torch.zeros_like(r), r)
 
 
 def cross_entropy(odds: LabelOdds) -> Tensor:
@@ -164,7 +174,9 @@ def top_class(preds: Tensor, preds_are: str) -> TopClass:
 def two_classes(preds: Tensor, preds_are: str) -> Tensor:
     """Return one logit (or its kind) per element, [N, *S], as the two classes of the same softmax, [N, 2, *S]."""
     if preds_are == "probs":
+        preds = snapped(preds, 0.0, 1.0)
         return torch.stack([1 - preds, preds], 1)
     if preds_are == "log-probs":
+        preds = snapped(preds, -torch.inf, 0.0)
         return torch.stack([(-expm1(preds)).log(), preds], 1)
     return torch.stack([torch.zeros_like(preds), preds], 1)

@@ -14,20 +14,34 @@ class Positions(NamedTuple):
     labels: Tensor  # the labels, with 0 in place of the ignored and the bad
 
 
+def valid_positions(labels: Tensor, ignore_index: int) -> Tensor:
+    """Return where labels are not ``ignore_index``; in uint8, 156 is not -100."""
+    wide = labels if labels.is_floating_point() else labels.to(torch.int64)
+    return wide != ignore_index
+
+
 def class_positions(labels: Tensor, num_classes: int, ignore_index: int) -> Positions:
     """Return the positions of class labels: any integer (or float that holds integers), valid in 0..C-1."""
-    labels = labels.to(torch.int64)
-    valid = labels != ignore_index
+    valid = valid_positions(labels, ignore_index)
     inside = (labels >= 0) & (labels < num_classes)
+    if labels.is_floating_point():
+        inside = inside & (labels == labels.floor())
+    labels = labels.to(torch.int64)
     return Positions(valid, valid & ~inside, torch.where(valid & inside, labels, torch.zeros_like(labels)))
 
 
 def unit_positions(labels: Tensor, dtype: torch.dtype, ignore_index: int) -> Positions:
     """Return the positions of labels in [0, 1], as numbers of ``dtype``."""
-    valid = labels != ignore_index
+    valid = valid_positions(labels, ignore_index)
     labels = labels.to(dtype)
     inside = (labels >= 0) & (labels <= 1)
     return Positions(valid, valid & ~inside, torch.where(valid & inside, labels, torch.zeros_like(labels)))
+
+
+def bad_shares(labels: Tensor) -> Tensor:
+    """Return where soft labels [N, C, *S] leave [0, 1] or do not sum to 1; bool [N, *S]."""
+    inside = ((labels >= 0) & (labels <= 1)).all(1)
+    return ~(inside & ((labels.sum(1) - 1).abs() < 1e-2))
 
 
 def masked(values: Tensor, positions: Positions) -> Tensor:

@@ -38,6 +38,12 @@ class ArrayRows:
         return np.array(self.array[start:stop], order="C")
 
 
+TENSOR_DTYPES = (
+    *("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
+    *("float16", "bfloat16", "float32", "float64", "complex64", "complex128"),
+)
+
+
 class TensorRows:
     """The rows of a torch tensor; they stay on the tensor's device."""
 
@@ -48,6 +54,11 @@ class TensorRows:
         self.tensor = tensor.detach()
         self.shape = tuple(tensor.shape)
         kind = str(tensor.dtype).removeprefix("torch.")
+        if tensor.is_sparse or tensor.device.type == "meta" or kind not in TENSOR_DTYPES:
+            raise EvaltoolError(
+                f"this tensor cannot be scored\n  {name}: dtype {kind}, {tensor.layout}, on {tensor.device.type}\n"
+                "  Convert it: tensor.to_dense(), tensor.float()."
+            )
         # NumPy has no bfloat16; its values are float32 values
         self.dtype = np.dtype("float32" if kind == "bfloat16" else kind)
         self.coarse = kind == "bfloat16"
@@ -73,7 +84,11 @@ class ConvertedRows:
         """Return rows start to stop, converted."""
         block = self.rows.read(start, stop)
         if self.bfloat16:
-            return (block.view("<u2").astype(np.uint32) << 16).view(np.float32)
+            if not isinstance(block, np.ndarray):
+                block = block.cpu().numpy()
+            # raw bytes have no order of their own: they are taken as little-endian, as every framework writes them
+            bits = block.view("<u2") if block.dtype.kind == "V" else block
+            return (bits.astype(np.uint16).astype(np.uint32) << 16).view(np.float32)
         if self.scale:
             return _scaled(block, self.scale)
         return block.astype(self.dtype, copy=False) if isinstance(block, np.ndarray) else block
@@ -142,6 +157,11 @@ def open_preds(source: Any, *, dtype: str | None = None, scale: float | None = N
         EvaltoolError: the dtype cannot be predictions.
     """
     rows = open_rows(source, "preds")
+    if dtype == "bfloat16" and scale is not None:
+        raise EvaltoolError(
+            f"bfloat16 values are not scaled\n  {rows.name}: --dtype bfloat16 and --scale {scale:g}\n"
+            "  Leave one of them out."
+        )
     where = f"{rows.name}: dtype {rows.dtype}"
     if dtype == "bfloat16" and not getattr(rows, "coarse", False):
         if rows.dtype.itemsize != 2 or rows.dtype.kind not in "Vui":

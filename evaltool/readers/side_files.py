@@ -13,6 +13,8 @@ from evaltool.errors import EvaltoolError
 from evaltool.readers.npy import NpyFile
 from evaltool.schema import WEIGHT_RULES
 
+TABLES = (".csv", ".tsv", ".parquet")
+
 
 def read_ids(source: str | Path | Sequence[Any] | np.ndarray[Any, Any], n_samples: int) -> "pa.Array[Any]":
     """Return one id per sample, as int64 where all are integers and as text otherwise.
@@ -24,39 +26,58 @@ def read_ids(source: str | Path | Sequence[Any] | np.ndarray[Any, Any], n_sample
     Raises:
         EvaltoolError: the file cannot be read, has no such column, or another number of rows.
     """
-    if isinstance(source, (str, Path)):
-        where = str(source)
-        ids = _ids_from_file(where)
-    else:
-        where = "ids"
-        ids = pa.array(source.tolist() if isinstance(source, np.ndarray) else list(source))
-    if isinstance(ids, pa.ChunkedArray):
-        ids = ids.combine_chunks()
-    if len(ids) != n_samples:
+    where = str(source) if isinstance(source, (str, Path)) else "ids"
+    try:
+        ids = _ids_from_file(where) if isinstance(source, (str, Path)) else _as_arrow(source)
+        if isinstance(ids, pa.ChunkedArray):
+            ids = ids.combine_chunks()
+        fits = pa.types.is_integer(ids.type) and ids.type != pa.uint64()
+        column = ids.cast(pa.int64() if fits else pa.string())
+    except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
         raise EvaltoolError(
-            f"there is not one id per sample\n  {where}: {len(ids)} ids, expected {n_samples} = N\n"
+            f"this cannot be ids\n  {where}: {error}\n  Give integers or text, one per sample."
+        ) from None
+    if len(column) != n_samples:
+        raise EvaltoolError(
+            f"there is not one id per sample\n  {where}: {len(column)} ids, expected {n_samples} = N\n"
             "  Give the ids of exactly these samples, in their order."
         )
-    return ids.cast(pa.int64() if pa.types.is_integer(ids.type) else pa.string())
+    return column
+
+
+def _as_arrow(ids: Any) -> Any:
+    if not isinstance(ids, (list, tuple)):
+        ids = np.asarray(ids)
+    return pa.array(ids.tolist() if isinstance(ids, np.ndarray) and ids.dtype.kind in "USO" else ids)
 
 
 def count_duplicates(ids: "pa.Array[Any]") -> int:
     """Return how many ids occur before in the array."""
-    return len(ids) - len(ids.unique())
+    known = ids.drop_null()
+    return len(known) - len(known.unique())
 
 
 def _ids_from_file(text: str) -> Any:
     path, column = _path_and_column(text)
-    if path.suffix == ".npy":
+    kind = path.suffix.lower()
+    if column is not None and kind not in TABLES:
+        raise EvaltoolError(
+            f"this file has no columns\n  {path}: column {column!r} was asked for\n  Leave {column!r} out, or name a "
+            f"file of {', '.join(TABLES)}."
+        )
+    if kind == ".npy":
         file = NpyFile(path)
         if len(file.shape) != 1 or file.dtype.kind not in "iuUS":
             raise EvaltoolError(
-                f"this cannot be ids\n  {path}: {list(file.shape)} of {file.dtype}, expected [N] integers or strings"
+                f"this cannot be ids\n  {path}: shape {list(file.shape)}, dtype {file.dtype}, expected [N]\n"
+                "  Give integers or text, one per sample."
             )
         values = file.read(0, file.shape[0])
-        return pa.array((np.char.decode(values) if file.dtype.kind == "S" else values).tolist())
-    if path.suffix in (".csv", ".tsv", ".parquet"):
-        return _table_column(path, column)
+        return _as_arrow(
+            np.char.decode(values) if file.dtype.kind == "S" else values.astype(values.dtype.newbyteorder("="))
+        )
+    if kind in TABLES:
+        return _table_column(path, kind, column)
     return pa.array(_lines(path))
 
 
@@ -67,12 +88,12 @@ def _path_and_column(text: str) -> tuple[Path, str | None]:
     return Path(text), None
 
 
-def _table_column(path: Path, column: str | None) -> Any:
+def _table_column(path: Path, kind: str, column: str | None) -> Any:
     try:
-        if path.suffix == ".parquet":
+        if kind == ".parquet":
             names = pyarrow.parquet.read_schema(path).names
         else:
-            options = pyarrow.csv.ParseOptions(delimiter="\t" if path.suffix == ".tsv" else ",")
+            options = pyarrow.csv.ParseOptions(delimiter="\t" if kind == ".tsv" else ",")
             with pyarrow.csv.open_csv(path, parse_options=options) as reader:
                 names = reader.schema.names
         chosen = column or ("id" if "id" in names else names[0] if len(names) == 1 else "")
@@ -82,7 +103,7 @@ def _table_column(path: Path, column: str | None) -> Any:
                 f"which column holds the ids?\n  {path}: {asked}; it has {', '.join(names)}\n"
                 f"  Pass --ids {path}:{names[0]}, with the right name."
             )
-        if path.suffix == ".parquet":
+        if kind == ".parquet":
             return pyarrow.parquet.read_table(path, columns=[chosen])[chosen]
         as_text = pyarrow.csv.ConvertOptions(include_columns=[chosen], column_types={chosen: pa.string()})
         return pyarrow.csv.read_csv(path, parse_options=options, convert_options=as_text)[chosen]
@@ -100,13 +121,14 @@ def _lines(path: Path) -> list[str]:
         ) from None
 
 
-def read_class_names(source: str | Sequence[str], num_classes: int) -> list[str]:
+def read_class_names(source: str | Path | Sequence[str], num_classes: int) -> list[str]:
     """Return the class names: of a file with one per line, of ``a,b,c``, or of a sequence.
 
     Raises:
         EvaltoolError: there is not one name per class, or a name twice.
     """
-    if isinstance(source, str):
+    if isinstance(source, (str, Path)):
+        source = str(source)
         path = Path(source)
         is_file = path.is_file()
         if not is_file and "," not in source and (path.suffix or num_classes > 1):
@@ -130,20 +152,26 @@ def read_class_names(source: str | Sequence[str], num_classes: int) -> list[str]
     return names
 
 
-def read_class_weights(source: str | Sequence[float], num_classes: int) -> str | list[float]:
+def read_class_weights(source: str | Path | Sequence[float], num_classes: int) -> str | list[float]:
     """Return class weights: a rule's name, or the numbers of a file (.npy, or text), of ``1,2,3`` or a sequence.
 
     Raises:
         EvaltoolError: there is not one finite number >= 0 per class.
     """
-    if isinstance(source, str):
+    if isinstance(source, (str, Path)):
+        source = str(source)
         if source in WEIGHT_RULES:
             return source
         values = _numbers(source)
         where = source
     else:
-        values = np.asarray(source, dtype=np.float64).tolist()
         where = "class_weights"
+        try:
+            values = [float(value) for value in source]
+        except (TypeError, ValueError):
+            raise EvaltoolError(
+                f"class weights are no weights\n  {where}: {source!r}\n  Give one number per class."
+            ) from None
     if len(values) != num_classes:
         raise EvaltoolError(
             f"there is not one weight per class\n  {where}: {len(values)} weights, expected {num_classes} = C\n"

@@ -30,9 +30,9 @@ class Hardest:
         del self._rows[SHOWN:]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the rows, hardest first, ready for JSON: an infinite number is the text "inf"."""
+        """Return the rows, hardest first, ready for JSON: an infinite number is the text "inf" or "-inf"."""
         return [{name: _plain(value) for name, value in row.items() if name != "status"} for row in self._rows]
 
 
 def _plain(value: Any) -> Any:
-    return "inf" if isinstance(value, float) and math.isinf(value) else value
+    return str(value) if isinstance(value, float) and math.isinf(value) else value

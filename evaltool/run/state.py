@@ -96,12 +96,9 @@ class State:
             self.calibration[row] += np.bincount(place, weights, minlength=CALIBRATION_BINS)
 
     def _add_bad_labels(self, block: Block) -> None:
-        if "label" not in block.columns or not self.num_classes:
-            return
-        bad = block.columns["label"][block.status == STATUSES.index("bad_label")]
-        for value, count in zip(*np.unique(bad, return_counts=True), strict=True):
+        for value, count in block.bad_labels.T.tolist():
             if value in self.bad_labels or len(self.bad_labels) < BAD_LABELS_KEPT:
-                self.bad_labels[int(value)] = self.bad_labels.get(int(value), 0) + int(count)
+                self.bad_labels[value] = self.bad_labels.get(value, 0) + count
 
     def arrays(self) -> dict[str, Array]:
         """Return the counts as arrays, for ``state.npz``."""

@@ -75,7 +75,8 @@ def _nullable(field: pa.Field, values: Any, not_ok: Any) -> "pa.Array[Any]":
         values = np.array(values)
         missing = values == NO_LABEL
     else:
-        values = np.array(values, np.float32)
+        with np.errstate(over="ignore"):  # beyond float32: an honest infinity
+            values = np.array(values, np.float32)
         missing = np.isnan(values)
     if field.name not in ALWAYS_KNOWN:
         missing = missing | not_ok

@@ -1,5 +1,6 @@
 """``score``: decide what the inputs are, stream them through an engine, and collect a run."""
 
+import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -25,7 +26,7 @@ from evaltool.run.state import State
 from evaltool.run.summary import QUANTILES, summary_of
 from evaltool.run.table import record_batch, table_schema
 from evaltool.run.writer import RunWriter, check_output
-from evaltool.schema import ENGINES, KINDS, TASKS
+from evaltool.schema import ENGINES, KINDS, PREDS_DTYPES, TASKS
 from evaltool.scorer.asked import asked_losses
 from evaltool.scorer.blocks import scored_blocks
 from evaltool.scorer.mistakes import too_many_bad
@@ -48,8 +49,8 @@ def score(
     task: str = "auto",
     preds_are: str = "auto",
     ignore_index: int = -100,
-    class_names: str | Sequence[str] | None = None,
-    class_weights: str | Sequence[float] | None = None,
+    class_names: str | Path | Sequence[str] | None = None,
+    class_weights: str | Path | Sequence[float] | None = None,
     ids: Any = None,
     module: str | Path | Sequence[str | Path] = (),
     trust: bool = False,
@@ -97,7 +98,8 @@ def score(
     arguments = {name: value for name, value in locals().items() if name not in ("preds", "labels", "watcher")}
     started = time.time()
     watcher = watcher or Silence()
-    _check_choices(task, preds_are, engine, max_bad, batch_size)
+    _check_choices({"task": task, "preds_are": preds_are, "engine": engine, "dtype": dtype})
+    _check_numbers(max_bad, batch_size, scale, ignore_index)
     asked = asked_losses(losses)
     if output is not None:
         check_output(Path(output), overwrite=overwrite)
@@ -193,22 +195,32 @@ def _stream(
     return hardest
 
 
-def _check_choices(task: str, preds_are: str, engine: str, max_bad: float, batch_size: int | None) -> None:
-    choices = {
-        "task": (task, ("auto", *TASKS)),
-        "preds_are": (preds_are, ("auto", *KINDS)),
-        "engine": (engine, ENGINES),
-    }
-    for name, (value, allowed) in choices.items():
-        if value not in allowed:
-            raise ValueError(f"{name}={value!r}, expected one of {', '.join(allowed)}")
+CHOICES = {
+    "task": ("auto", *TASKS),
+    "preds_are": ("auto", *KINDS),
+    "engine": ENGINES,
+    "dtype": (None, *PREDS_DTYPES),
+}
+
+
+def _check_choices(given: Mapping[str, Any]) -> None:
+    for name, value in given.items():
+        if value not in CHOICES[name]:
+            raise ValueError(f"{name}={value!r}, expected one of {', '.join(map(str, CHOICES[name]))}")
+
+
+def _check_numbers(max_bad: float, batch_size: int | None, scale: float | None, ignore_index: int) -> None:
     if not 0 <= max_bad <= 1:
         raise ValueError(f"max_bad={max_bad!r}, expected a share in [0, 1]")
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size={batch_size!r}, expected at least 1")
+    if scale is not None and not 0 < scale < math.inf:
+        raise ValueError(f"scale={scale!r}, expected a finite number above 0")
+    if not isinstance(ignore_index, int) or not -(2**63) <= ignore_index < 2**63:
+        raise ValueError(f"ignore_index={ignore_index!r}, expected an integer of 64 bits")
 
 
-def _class_names(class_names: str | Sequence[str] | None, decision: Decision) -> list[str]:
+def _class_names(class_names: str | Path | Sequence[str] | None, decision: Decision) -> list[str]:
     if class_names is not None:
         if not decision.num_classes:
             raise EvaltoolError("the task regression has no classes to name\n  Leave --class-names out.")
@@ -222,6 +234,8 @@ def _id_column(ids: Any, n_samples: int, watcher: Watcher) -> "pa.Array[Any] | N
     if ids is None:
         return None
     column = read_ids(ids, n_samples)
+    if column.null_count:
+        watcher.warned(f"{column.null_count} ids are missing")
     if twice := count_duplicates(column):
         watcher.warned(f"{twice} ids occur more than once; looked up by id, several samples will answer")
     return column
@@ -241,7 +255,7 @@ def _open_engine(
     asked: Mapping[str, Any],
     files: Sequence[str | Path],
     trust: bool,
-    class_weights: str | Sequence[float] | None,
+    class_weights: str | Path | Sequence[float] | None,
     labels: Rows,
     ignore_index: int,
     watcher: Watcher,
@@ -277,6 +291,7 @@ def _open_engine(
         preds_are=decision.preds_are,
         num_classes=decision.num_classes,
         foreground=decision.foreground,
+        one_hot=decision.one_hot,
         soft_labels=decision.soft_labels,
         tolerance=decision.tolerance,
         ignore_index=ignore_index,

@@ -1,9 +1,10 @@
 """From what the user asks for (SPECs, modules, files, class weights) to loss columns."""
 
+import copy
 import inspect
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from evaltool.engines.torchscript import load_module, manifest_of
 from evaltool.errors import EvaltoolError
 from evaltool.readers import Rows
 from evaltool.run.manifest import file_record
-from evaltool.schema import DEFAULT_LOSSES
+from evaltool.schema import DEFAULT_LOSSES, SOFT_LABEL_LOSSES
 from evaltool.weights import class_weights as weights_by_rule
 
 LABELS_PER_READ = 1 << 22
@@ -49,13 +50,12 @@ def loss_columns(
     """
     wanted = dict(asked)  # by column: a LossSpec or a module
     if not asked:
-        wanted = {
-            name.replace("-", "_"): LossSpec(name.replace("-", "_"), name) for name in DEFAULT_LOSSES[decision.task]
-        }
+        names = SOFT_LABEL_LOSSES if decision.soft_labels else DEFAULT_LOSSES[decision.task]
+        wanted = {name.replace("-", "_"): LossSpec(name.replace("-", "_"), name) for name in names}
     columns = {
         column: _from_spec(item, decision, ignore_index, class_weights)
         if isinstance(item, LossSpec)
-        else LossColumn(item, type(item).__name__, {"column": column, "module": type(item).__name__})
+        else _from_module(column, item, decision, ignore_index)
         for column, item in wanted.items()
     }
     from_files: set[str] = set()
@@ -65,6 +65,7 @@ def loss_columns(
             raise EvaltoolError(f"two losses fill the column {column!r}\n  Name the file's: --module other={path}")
         from_files.add(column)
         module = load_module(path, trust=trust, device=device)
+        _check_settings(column, module, decision, ignore_index)
         columns[column] = LossColumn(module, f"TorchScript {path.name}", {"column": column, **file_record(path)})
     return columns
 
@@ -82,6 +83,32 @@ def _file_column(text: str) -> tuple[str, Path]:
     return column, path
 
 
+def _from_module(column: str, module: Any, decision: Decision, ignore_index: int) -> LossColumn:
+    """Return the column of a caller's module; a copy, for it is moved to the device and set to evaluate."""
+    if not isinstance(module, nn.Module):
+        raise EvaltoolError(
+            f"this is no loss\n  the column {column!r}: {type(module).__name__}, expected a SPEC or a torch.nn.Module\n"
+            '  Write for instance losses=["ce", "focal:gamma=2"].'
+        )
+    _check_settings(column, module, decision, ignore_index)
+    name = type(module).__name__
+    return LossColumn(copy.deepcopy(module), name, {"column": column, "module": name})
+
+
+def _check_settings(column: str, module: nn.Module, decision: Decision, ignore_index: int) -> None:
+    """Raise EvaltoolError if a module says it takes another kind of predictions, or ignores another label."""
+    settings: dict[str, int | str] = {"ignore_index": ignore_index}
+    if decision.preds_are:
+        settings["preds_are"] = decision.preds_are
+    for name, value in settings.items():
+        built = getattr(module, name, value)
+        if isinstance(built, (int, str)) and built != value:
+            raise EvaltoolError(
+                f"the module of the column {column!r} was built for other input\n  it has {name}={built!r}, this job "
+                f"has {value!r}\n  Build it with {name}={value!r}."
+            )
+
+
 def _from_spec(
     spec: LossSpec, decision: Decision, ignore_index: int, class_weights: Sequence[float] | None
 ) -> LossColumn:
@@ -89,18 +116,12 @@ def _from_spec(
     weighted = {} if class_weights is None else _weight_parameters(spec.name, class_weights, decision)
     parameters = {**weighted, **spec.parameters}
     module = build_loss(
-        LossSpec(spec.column, spec.name, parameters),
+        replace(spec, parameters=parameters),
         ignore_index=ignore_index,
         preds_are=decision.preds_are or "logits",
         activation=_activation(decision),
     )
-    for name, buffer in module.named_buffers():
-        one_for_both_labels = spec.name == "binary-focal" and name == "alpha"
-        if buffer.numel() not in (1, decision.num_classes) and not one_for_both_labels:
-            raise EvaltoolError(
-                f"{name} of the loss {spec.name} is not one number per class\n  got {buffer.numel()} numbers, expected "
-                f"1 or {decision.num_classes} = C\n  Give one number per class, in the order of the class indices."
-            )
+    _check_lengths(spec.name, module, decision)
     values = _parameter_values(module, parameters)
     told = ", ".join(f"{name} = {_shown(value)}" for name, value in values.items())
     formula = f"{spec.entry.formula}; {told}" if told else spec.entry.formula
@@ -109,13 +130,32 @@ def _from_spec(
     )
 
 
+def _check_lengths(name: str, module: nn.Module, decision: Decision) -> None:
+    one_sigmoid = name in ("bce", "binary-focal") and decision.task != "multilabel"
+    for parameter, buffer in module.named_buffers():
+        if name == "binary-focal" and parameter == "alpha":
+            continue  # always a pair, (negatives, positives)
+        if one_sigmoid and buffer.numel() != 1:
+            raise EvaltoolError(
+                f"{parameter} of the loss {name} is one number\n  got {buffer.numel()} numbers, expected 1: there is "
+                "one score per sample or position\n  Both labels apart have pos_weight and neg_weight (bce) and "
+                "alpha=negatives,positives (binary-focal)."
+            )
+        if buffer.numel() not in (1, decision.num_classes):
+            raise EvaltoolError(
+                f"{parameter} of the loss {name} is not one number per class\n  got {buffer.numel()} numbers, expected "
+                f"1 or {decision.num_classes} = C\n  Give one number per class, in the order of the class indices."
+            )
+
+
 def _check_fits(spec: LossSpec, decision: Decision) -> None:
     fits = decision.task in spec.entry.tasks
     if decision.task == "segmentation" and spec.name in ("bce", "binary-focal"):
         fits = decision.foreground
-    if decision.soft_labels and spec.name == "focal":
+    if decision.soft_labels and fits and spec.name not in SOFT_LABEL_LOSSES:
         raise EvaltoolError(
-            "the loss focal does not fit soft labels\n  labels are shares [N, C]; focal takes one class per sample\n"
+            f"the loss {spec.name} does not fit soft labels\n  labels are shares of the classes, [N, C]; it takes one "
+            "class per sample\n"
             "  Use --loss ce and --loss dice, or save labels.argmax(axis=1)."
         )
     if not fits:
@@ -148,7 +188,7 @@ def _weight_parameters(name: str, weights: Sequence[float], decision: Decision) 
     if name == "binary-focal":
         return {"alpha": list(weights)}
     negatives, positives = weights
-    return {"weight": [negatives], "pos_weight": positives / negatives} if negatives else {"weight": [positives]}
+    return {"neg_weight": negatives, "pos_weight": positives}
 
 
 def takes_class_weights(column: LossColumn) -> bool:
@@ -195,7 +235,7 @@ def _label_counts(decision: Decision, labels: Rows, ignore_index: int) -> np.nda
         block = labels.read(start, min(start + step, labels.shape[0]))
         values = np.asarray(block.cpu() if hasattr(block, "cpu") else block).astype(np.float64)
         inside = (values != ignore_index) & (values >= 0)
-        if decision.soft_labels or decision.task == "multilabel":
+        if decision.soft_labels or decision.one_hot or decision.task == "multilabel":
             counts += np.where(inside & (values <= 1), values, 0).sum(0)
         else:
             valid = values[inside & (values < decision.num_classes) & (values == np.floor(values))]

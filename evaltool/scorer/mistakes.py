@@ -30,12 +30,18 @@ def _hint(status: str, state: State, decision: Decision, ignore_index: int) -> s
     if status == "nonfinite":
         return "The predictions hold NaN or +inf: did the model overflow (half precision), or were rows never filled?"
     c = decision.num_classes
-    expected = f"expected 0..{c - 1}" if c else "expected finite numbers"
+    two = decision.foreground or decision.task in ("binary", "multilabel")
+    expected = "expected 0 or 1" if two else f"expected 0..{c - 1}" if c else "expected finite numbers"
     counts = {value: count for value, count in state.bad_labels.items() if value != NO_LABEL}
     if not counts:
         return f"The labels are not what the task expects ({expected}, or --ignore-index {ignore_index})."
     most = max(counts, key=lambda value: counts[value])
     if counts[most] > NEARLY_ALL * sum(state.bad_labels.values()):
+        if two:
+            return (
+                f"Their label is {most} ({expected}): pass --ignore-index {most} if that means unlabelled, or save "
+                "labels > 0 if it means a class."
+            )
         if most == c and not _seen(state, 0):
             return f"The labels run from 1 to {c} where 0..{c - 1} is expected: subtract 1 from them."
         return f"Their label is {most} ({expected}): pass --ignore-index {most} if that means unlabelled."

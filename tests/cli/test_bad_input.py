@@ -12,6 +12,10 @@ DECIDED = """\
 task: multiclass, because preds are [20, 4] = [N, C] and labels int64 [20]
 preds: logits, because 100% of 20 probed rows do not sum to 1
 """
+BINARY_DECIDED = """\
+task: binary, because there is one prediction per sample and labels are 0 and 1
+preds: logits, because 100% of 6 probed rows leave [0, 1]
+"""
 MASKS_DECIDED = """\
 task: segmentation, because preds are [3, 4, 5, 5] = [N, C, H, W] and labels int64 [3, 5, 5]
 preds: logits, because 100% of 3 probed rows do not sum to 1
@@ -248,18 +252,20 @@ error: the loss bce does not fit the task segmentation with several classes
     "preds.npy labels.npy --loss focal:gama=2": DECIDED
     + """\
 error: focal has no parameter 'gama'
-  --loss focal
+  --loss focal:gama=2
   Did you mean gamma? It takes gamma, alpha.
 """,
     "preds.npy labels.npy --loss focal:gamma=-1": DECIDED
     + """\
 error: bad parameter of the loss focal
   gamma=-1.0, expected a number in [0, inf)
+  It takes gamma, alpha.
 """,
     "preds.npy labels.npy --loss focal:gamma=soft": DECIDED
     + """\
 error: bad parameter of the loss focal
   gamma='soft', expected a number or one number per class
+  It takes gamma, alpha.
 """,
     "preds.npy labels.npy --loss focal:gamma": """\
 error: 'gamma' is not parameter=value
@@ -275,6 +281,7 @@ error: alpha of the loss focal is not one number per class
     "preds.npy labels.npy --loss focal:gamma=1,gamma=2": """\
 error: the parameter 'gamma' is given twice
   --loss focal:gamma=1,gamma=2
+  Give it once.
 """,
     "preds.npy labels.npy --loss ce --loss ce": """\
 error: two losses fill the column 'ce'
@@ -373,6 +380,23 @@ error: not a TorchScript file
 error: no such file
   no_such.pt
   Give a TorchScript file (.pt).
+""",
+    "preds.npy labels.npy --ids ids_19.txt:name": DECIDED
+    + """\
+error: this file has no columns
+  ids_19.txt: column 'name' was asked for
+  Leave 'name' out, or name a file of .csv, .tsv, .parquet.
+""",
+    "preds.npy labels.npy --dtype bfloat16 --scale 255": """\
+error: bfloat16 values are not scaled
+  preds.npy: --dtype bfloat16 and --scale 255
+  Leave one of them out.
+""",
+    "binary.npy binary_labels.npy --loss bce:pos_weight=1,2": BINARY_DECIDED
+    + """\
+error: pos_weight of the loss bce is one number
+  got 2 numbers, expected 1: there is one score per sample or position
+  Both labels apart have pos_weight and neg_weight (bce) and alpha=negatives,positives (binary-focal).
 """,
 }
 

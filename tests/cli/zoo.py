@@ -33,6 +33,8 @@ def write_zoo() -> None:
         "number": np.float32(3),
         "masks": rng.normal(size=(3, 4, 5, 5)).astype(np.float32),
         "mask_labels": mask_labels,
+        "binary": np.array([2.0, -2.0, 3.0, -3.0, 4.0, -4.0], np.float32),
+        "binary_labels": np.array([0, 1, 0, 1, 1, 1]),
         "mask_one_hot": np.ascontiguousarray(np.eye(4, dtype=np.int64)[mask_labels].transpose(0, 3, 1, 2)),
     }
     for name, array in arrays.items():

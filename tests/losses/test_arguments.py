@@ -46,3 +46,11 @@ def test_bad_argument(name):
     with pytest.raises(ValueError) as caught:  # noqa: PT011  the whole text is compared
         build()
     assert str(caught.value) == message
+
+
+def test_numbers_of_any_sort_are_numbers():
+    import numpy as np
+    import torch
+
+    for gamma in (2, 2.0, np.float32(2), np.int64(2), torch.tensor(2.0), torch.tensor([2.0])):
+        assert FocalLoss(gamma=gamma).gamma.tolist() == [2.0]

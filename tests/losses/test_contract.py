@@ -206,6 +206,36 @@ def test_half_types_are_computed_in_float32(name, dtype):
     assert torch.equal(loss(preds, labels), loss(preds.float(), labels))
 
 
+@pytest.mark.parametrize("name", ["ce", "focal", "dice"])
+def test_fractions_among_class_labels_give_nan(name):
+    preds, labels = sample(CASES[name], 4, ())
+    loss = CASES[name].build()
+    floats = labels.float()
+    floats[1], floats[2] = 1.5, torch.nan
+    value = loss(preds, floats)
+    assert value.isnan().tolist() == [False, True, True, False]
+
+
+@pytest.mark.parametrize("loss", [CrossEntropyLoss(), DiceLoss(activation="softmax")], ids=["ce", "dice"])
+def test_soft_labels_that_are_no_shares_give_nan(loss):
+    labels = torch.tensor([[0.5, 0.5, 0.0], [0.9, 0.9, 0.9], [-0.5, 1.0, 0.5], [torch.nan, 0.5, 0.5]])
+    assert loss(torch.randn(4, 3), labels).isnan().tolist() == [False, True, True, True]
+
+
+def test_narrow_labels_do_not_collide_with_ignore_index():
+    """156 in uint8 and -1 in int8 are -100 and 255 modulo 256."""
+    preds = torch.randn(2, 200, 4)
+    labels = torch.full((2, 4), 156)
+    for loss in (CrossEntropyLoss(), FocalLoss(), DiceLoss()):
+        assert torch.equal(loss(preds, labels.to(torch.uint8)), loss(preds, labels))
+    for loss in (
+        BinaryFocalLoss(ignore_index=255),
+        BinaryCrossEntropyLoss(ignore_index=255),
+        DiceLoss(ignore_index=255),
+    ):
+        assert bool(loss(preds, torch.full_like(preds, -1).to(torch.int8)).isnan().all())
+
+
 def test_one_foreground_class_with_and_without_its_axis():
     preds, labels = sample(CASES["bce"], 4, (5, 6))
     for name in ("bce", "binary-focal", "dice"):

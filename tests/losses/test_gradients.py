@@ -44,6 +44,15 @@ def test_gradient_is_finite_at_saturated_logits(gamma):
         assert bool(logits.grad.isfinite().all())
 
 
+@pytest.mark.parametrize("gamma", GAMMAS)
+def test_gradient_is_finite_at_the_largest_logits(gamma):
+    logits = torch.tensor([1e37, 7e37, 3e38, -1e37, -7e37, -3e38]).requires_grad_()
+    for label in (0, 1):
+        logits.grad = None
+        BinaryFocalLoss(gamma=gamma)(logits, torch.full((6,), label)).sum().backward()
+        assert bool(logits.grad.isfinite().all())
+
+
 def test_gradient_is_finite_beside_masked_classes():
     preds = torch.tensor([[2.0, -torch.inf, 0.5], [3.0, -torch.inf, -torch.inf]]).requires_grad_()
     for loss in (CrossEntropyLoss(), FocalLoss(gamma=0.5), DiceLoss()):

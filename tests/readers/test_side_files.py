@@ -58,3 +58,24 @@ def test_class_weights_that_are_no_weights(value):
 
     with pytest.raises(EvaltoolError, match="class weights are no weights"):
         read_class_weights([1.0, value], 2)
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [[[1, 2], [3, 4]], [1, "a"], [{"a": 1}, {"a": 2}], np.zeros((2, 2)), [2**70, 1], object()],
+    ids=["lists", "mixed", "structs", "square", "huge", "object"],
+)
+def test_what_cannot_be_ids_is_told(ids):
+    from evaltool.errors import EvaltoolError
+
+    with pytest.raises(EvaltoolError, match=r"this cannot be ids|there is not one id per sample"):
+        read_ids(ids, 2)
+
+
+def test_hashes_of_64_bits_become_text(tmp_path):
+    np.save(tmp_path / "ids.npy", np.array([2**64 - 1, 7], np.uint64))
+    assert read_ids(str(tmp_path / "ids.npy"), 2).to_pylist() == ["18446744073709551615", "7"]
+
+
+def test_missing_ids_are_no_duplicates():
+    assert count_duplicates(pa.array(["a", None, None, "a"])) == 1

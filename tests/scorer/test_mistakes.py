@@ -55,6 +55,39 @@ CASES = {
 }
 
 
+IMAGES = RNG.normal(size=(N, C, 3, 3)).astype(np.float32)
+MASKS = RNG.integers(0, C, (N, 3, 3))
+CASES |= {
+    "masks from 1": (
+        (IMAGES, MASKS + 1, {}),
+        "bad_label",
+        "The labels run from 1 to 4 where 0..3 is expected: subtract 1 from them.",
+    ),
+    "masks with 255": (
+        (IMAGES, np.where(MASKS == 3, 255, MASKS).astype(np.uint8), {}),
+        "bad_label",
+        "Their label is 255 (expected 0..3): pass --ignore-index 255 if that means unlabelled.",
+    ),
+    "foreground masks of 0 and 255": (
+        (IMAGES[:, :1], np.where(MASKS > 1, 255, 0), {"task": "segmentation"}),
+        "bad_label",
+        "Their label is 255 (expected 0 or 1): pass --ignore-index 255 if that means unlabelled, or save labels > 0 if "
+        "it means a class.",
+    ),
+    "multilabel of -1 and 1": (
+        (PREDS, np.where(RNG.random((N, C)) < 0.5, -1, 1), {"task": "multilabel"}),
+        "bad_label",
+        "Their label is -1 (expected 0 or 1): pass --ignore-index -1 if that means unlabelled, or save labels > 0 if "
+        "it means a class.",
+    ),
+    "fractions after the probe": (
+        (PREDS, spoilt(LABELS, FEW, -3).astype(np.float32) + 0.0, {}),
+        "bad_label",
+        "Their label is -3 (expected 0..3): pass --ignore-index -3 if that means unlabelled.",
+    ),
+}
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_likely_mistake(name):
     (preds, labels, options), status, hint = CASES[name]

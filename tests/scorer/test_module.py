@@ -90,14 +90,13 @@ def test_file_never_sees_a_row_that_cannot_be_scored(tmp_path):
     assert np.flatnonzero(np.isnan(scores["picks"])).tolist() == [3, 7]
 
 
-@pytest.mark.parametrize(
-    ("module", "message"),
-    [
-        (Raises(), "the module of the column 'bad' failed\n  preds [40, 3] torch.float32, labels [40] torch.int64\n"),
-        (Scalar(), "the module of the column 'bad' gives no value per sample\n  got [], expected [40] = [N]\n"),
-    ],
-    ids=["raises", "scalar"],
+FAILS = "the module of the column 'bad' failed\n  preds [40, 3] torch.float32, labels [40] torch.int64\n"
+NO_VALUES = (
+    "the module of the column 'bad' gives no value per sample\n  got [] torch.float32, expected [40] = [N] of floats\n"
 )
+
+
+@pytest.mark.parametrize(("module", "message"), [(Raises(), FAILS), (Scalar(), NO_VALUES)], ids=["raises", "scalar"])
 def test_file_that_gives_no_values(tmp_path, module, message):
     path = save(module, tmp_path / "bad.pt")
     with pytest.raises(EvaltoolError) as caught:

@@ -105,13 +105,44 @@ def test_soft_labels():
     assert scores["label"].tolist() == shares.argmax(1).tolist()
 
 
-def test_one_hot_labels_equal_class_indices():
+@pytest.mark.parametrize("dtype", [np.float64, np.float16, np.int64, bool])
+def test_one_hot_labels_equal_class_indices(dtype):
     preds, labels = problem("multiclass")
-    one_hot = evaltool.score(preds, np.eye(5)[labels], losses=["ce", "dice"])
-    indices = evaltool.score(preds, labels, losses=["ce", "dice"])
-    np.testing.assert_allclose(one_hot["ce"], indices["ce"], rtol=1e-5)
-    np.testing.assert_allclose(one_hot["dice"], indices["dice"], rtol=1e-5)
-    assert one_hot.summary["accuracy"] == indices.summary["accuracy"]
+    one_hot = evaltool.score(preds, np.eye(5)[labels].astype(dtype), task="multiclass")
+    assert one_hot.table.equals(evaltool.score(preds, labels).table)
+
+
+def test_row_that_is_not_one_hot_among_one_hot_rows():
+    preds, labels = np.zeros((5000, 3), np.float32), np.eye(3)[np.arange(5000) % 3]
+    preds[:, 0] = 1.5
+    unprobed = np.flatnonzero(np.isin(np.arange(5000), _probed(5000), invert=True))[7]
+    labels[unprobed] = [0.5, 0.5, 0]
+    scores = evaltool.score(preds, labels)
+    assert scores["status"][unprobed] == "bad_label"
+    assert scores.summary["n_bad"] == 1
+
+
+def _probed(n):
+    from evaltool.detect.probe import _pieces
+    from evaltool.readers import open_preds
+
+    return np.concatenate([np.arange(a, b) for a, b in _pieces(open_preds(np.zeros((n, 3), np.float32)))])
+
+
+def test_soft_labels_leave_focal_out_of_the_default():
+    preds, _ = problem("multiclass")
+    scores = evaltool.score(preds, np.random.default_rng(1).dirichlet(np.ones(5), 60))
+    assert list(scores.summary["losses"]) == ["ce", "dice"]
+    with pytest.raises(EvaltoolError, match="the loss focal does not fit soft labels"):
+        evaltool.score(preds, np.random.default_rng(1).dirichlet(np.ones(5), 60), losses=["focal"])
+
+
+def test_soft_labels_that_are_no_shares_are_bad_labels():
+    preds, _ = problem("multiclass")
+    shares = np.random.default_rng(1).dirichlet(np.ones(5), 60)
+    shares[3], shares[4], shares[5, 0] = 0.9, -0.2, np.nan
+    scores = evaltool.score(preds, shares)
+    assert np.flatnonzero(scores["status"] == "bad_label").tolist() == [3, 4, 5]
 
 
 KINDS = {
@@ -331,6 +362,95 @@ def test_class_weights_of_sigmoids(task):
     np.testing.assert_allclose(scores[name], values.reshape(60, -1).mean(1), rtol=1e-5)
 
 
+def test_class_weight_of_zero_for_negatives():
+    x, y = np.array([2.0, -1.0], np.float32), np.array([1, 0])
+    scores = evaltool.score(x, y, task="binary", preds_are="logits", class_weights=[0.0, 1.0])
+    assert scores["bce"].tolist() == [pytest.approx(np.log1p(np.exp(-2.0))), 0.0]
+    assert scores["binary_focal"][1] == 0
+
+
+@pytest.mark.parametrize("spec", ["bce:weight=1,5", "bce:pos_weight=1,5", "binary-focal:gamma=1,2"])
+@pytest.mark.parametrize("task", ["binary", "foreground"])
+def test_two_numbers_are_not_spread_over_samples_or_columns(task, spec):
+    preds, labels = problem(task, 2)
+    with pytest.raises(EvaltoolError, match="is one number\n  got 2 numbers, expected 1"):
+        evaltool.score(preds, labels, losses=[spec], task="binary" if task == "binary" else "segmentation")
+
+
+@pytest.mark.parametrize("setting", [{"preds_are": "probs"}, {"ignore_index": 255}])
+def test_module_built_for_other_input_is_refused(setting):
+    preds, labels = problem("multiclass")
+    with pytest.raises(EvaltoolError, match="was built for other input"):
+        evaltool.score(preds, labels, losses=[FocalLoss(**setting)])
+
+
+def test_module_with_weights_of_another_length_is_told_of():
+    preds, labels = problem("segmentation")
+    with pytest.raises(EvaltoolError, match="the module of the column 'focal' failed"):
+        evaltool.score(preds, labels, losses=[FocalLoss(alpha=[1.0, 2.0, 3.0])])
+
+
+def test_a_foreign_map_is_not_taken_for_ours():
+    class Mapped(torch.nn.Module):
+        def forward(self, preds, labels):
+            return preds.flatten(1).mean(1)
+
+        def map(self, function):
+            raise AssertionError("not for this")
+
+    preds, labels = problem("segmentation")
+    scores = evaltool.score(preds, labels, losses={"mapped": Mapped()})
+    np.testing.assert_allclose(scores["mapped"], preds.reshape(60, -1).mean(1), rtol=1e-4, atol=1e-6)
+
+
+def test_callers_module_is_left_as_it_was():
+    module = torch.nn.Sequential()
+    module.forward = lambda preds, labels: preds[:, 0]
+    loss = FocalLoss()
+    loss.train()
+    evaltool.score(*problem("multiclass"), losses=[loss])
+    assert loss.training
+
+
+def test_torchs_number_of_threads_is_left_as_it_was():
+    before = torch.get_num_threads()
+    rng = np.random.default_rng(0)
+    evaltool.score(rng.normal(size=(3000, 300)).astype(np.float32), rng.integers(0, 300, 3000))
+    assert torch.get_num_threads() == before
+
+
+def test_big_endian_bfloat16_bits():
+    preds, labels = problem("multiclass")
+    bits = (preds.view(np.uint32) >> 16).astype(">u2")
+    expected = evaltool.score(bits.astype("<u2"), labels, dtype="bfloat16")
+    assert evaltool.score(bits, labels, dtype="bfloat16").table.equals(expected.table)
+    tensor = torch.from_numpy(bits.astype("<u2").view(np.int16))
+    assert evaltool.score(tensor, labels, dtype="bfloat16").table.equals(expected.table)
+
+
+def test_tensors_that_cannot_be_scored():
+    labels = torch.zeros(3, dtype=torch.int64)
+    for tensor in (
+        torch.zeros(3, 4).to_sparse(),
+        torch.zeros(3, 4, device="meta"),
+        torch.zeros(3, 4).to(torch.float8_e5m2),
+    ):
+        with pytest.raises(EvaltoolError, match="this tensor cannot be scored"):
+            evaltool.score(tensor, labels)
+
+
+def test_probabilities_that_rounding_left_outside_are_taken():
+    preds = np.array([1 + 1e-7, 1.0, -1e-8, 0.5], np.float32)
+    scores = evaltool.score(preds, np.array([1, 1, 0, 0]), preds_are="probs", task="binary")
+    assert scores["bce"].tolist() == [0, 0, 0, pytest.approx(np.log(2))]
+
+
+def test_values_beyond_float32_are_infinite():
+    scores = evaltool.score(np.array([1e300, 0.0]), np.array([-1e300, 0.5]), task="regression")
+    assert scores["mse"].tolist() == [np.inf, 0.25]
+    assert scores.summary["n_infinite"] == 1
+
+
 def test_ids_stand_beside_the_index():
     preds, labels = problem("multiclass")
     scores = evaltool.score(preds, labels, ids=[f"img{i}.png" for i in range(60)])
@@ -390,8 +510,21 @@ def test_many_classes_are_counted_sparsely():
 def test_unknown_choice_is_a_value_error():
     with pytest.raises(ValueError, match="task='multi', expected one of auto, multiclass"):
         evaltool.score(*problem("multiclass"), task="multi")
-    with pytest.raises(ValueError, match="max_bad=2, expected a share"):
-        evaltool.score(*problem("multiclass"), max_bad=2)
+    for options, message in (
+        ({"max_bad": 2}, "max_bad=2, expected a share in"),
+        ({"batch_size": 0}, "batch_size=0, expected at least 1"),
+        ({"scale": float("nan")}, "scale=nan, expected a finite number above 0"),
+        ({"scale": 0}, "scale=0, expected a finite number above 0"),
+        ({"ignore_index": None}, "ignore_index=None, expected an integer"),
+        ({"ignore_index": 2**63}, "expected an integer of 64 bits"),
+        ({"device": "tpu"}, "device='tpu', expected auto, cpu, cuda or cuda:i"),
+        ({"device": "mps"}, "device='mps', expected auto, cpu, cuda or cuda:i"),
+        ({"dtype": "junk"}, "dtype='junk', expected one of None, bfloat16"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            evaltool.score(*problem("multiclass"), **options)
+    with pytest.raises(EvaltoolError, match="this is no loss"):
+        evaltool.score(*problem("multiclass"), losses={"three": 3})
 
 
 def test_repr_says_what_it_is():
