@@ -19,6 +19,7 @@ DEFAULT_LOSSES = {
 
 WEIGHT_RULES = ("inverse", "sqrt-inverse", "median-frequency", "enet", "effective-number", "repeat-factor")
 PREDS_DTYPES = ("bfloat16", "float16", "float32", "float64")
+PROGRESS = ("auto", "rich", "plain", "none")
 ENGINES = ("auto", "torch", "torchscript")
 
 # columns that every run of a task has, in order; the losses stand where LOSSES is, `id` only where ids are given

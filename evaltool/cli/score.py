@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from evaltool.schema import ENGINES, KINDS, PREDS_DTYPES, TASKS, WEIGHT_RULES
+from evaltool.schema import ENGINES, KINDS, PREDS_DTYPES, PROGRESS, TASKS, WEIGHT_RULES
 
 
 class Share(click.ParamType):  # type: ignore[type-arg]
@@ -107,7 +107,7 @@ class Device(click.ParamType):  # type: ignore[type-arg]
 @click.option("--dtype", type=click.Choice(PREDS_DTYPES), help="Of raw 2-byte preds.")
 @click.option("--scale", type=Positive(), help="Divide integer preds, as in 255.")
 @click.option("--overwrite", is_flag=True, help="Replace the run that is there.")
-@click.option("--progress", type=click.Choice(["auto", "rich", "plain", "none"]), default="auto", show_default=True)
+@click.option("--progress", type=click.Choice(PROGRESS), default="auto", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(
     preds: str,
@@ -115,7 +115,6 @@ def command(
     output: str | None,
     losses: tuple[str, ...],
     modules: tuple[str, ...],
-    progress: str,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -124,12 +123,10 @@ def command(
     Writes RUN/scores.parquet with a loss per sample, RUN/summary.json, RUN/state.npz and RUN/run.json.
     """
     # here: --help answers without them
-    from evaltool.cli.progress import opened_progress
     from evaltool.scorer import score
 
     run = Path(output) if output else Path(f"{Path(preds).stem}.run")
-    with opened_progress(progress) as watcher:
-        scores = score(preds, labels, losses=losses or None, module=modules, output=run, watcher=watcher, **options)
+    scores = score(preds, labels, losses=losses or None, module=modules, output=run, **options)
     if as_json:
         click.echo(json.dumps(scores.summary, indent=2, ensure_ascii=False))
     else:

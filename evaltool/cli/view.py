@@ -24,10 +24,10 @@ def print_scores(scores: Scores) -> None:
     summary, manifest = scores.summary, scores.manifest
     console.print(_headline(summary, manifest), style="bold")
     console.print(_statuses(summary))
-    if "accuracy" in summary:
+    if summary["accuracy"] is not None:
         console.print(_accuracy(summary))
     tables = [_losses(summary["losses"])]
-    if summary.get("classes"):
+    if summary["classes"]:
         tables.append(_classes(summary))
     if summary["hardest"]:
         tables.append(_hardest(summary["hardest"], list(summary["losses"]), _names(summary)))
@@ -41,7 +41,7 @@ def print_scores(scores: Scores) -> None:
 
 def _headline(summary: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
     parts = [summary["task"], summary["preds_are"], f"{summary['n_samples']:,} samples"]
-    if summary.get("classes"):
+    if summary["classes"]:
         parts.append(f"{len(summary['classes']):,} classes")
     parts.append(f"{manifest['engine']} on {manifest['device']}, {manifest['seconds']:.1f} s")
     return " · ".join(part for part in parts if part)
@@ -120,7 +120,7 @@ def _classes(summary: Mapping[str, Any]) -> Table:
 
 
 def _names(summary: Mapping[str, Any]) -> dict[int, str]:
-    return {row["class"]: row["name"] for row in summary.get("classes", ()) if row["name"] != str(row["class"])}
+    return {row["class"]: row["name"] for row in summary["classes"] if row["name"] != str(row["class"])}
 
 
 def _class_label(row: Mapping[str, Any]) -> str:

@@ -24,7 +24,7 @@ from evaltool.numerics.log_odds import (
     softmax_odds,
     top_class,
 )
-from evaltool.numerics.positions import bad_shares, by_sample, class_positions, unit_positions
+from evaltool.numerics.positions import bad_shares, by_sample, class_positions, sample_sum, unit_positions
 
 ACTIVATIONS = ("auto", "softmax", "sigmoid")
 CLASSES = ("present", "all")
@@ -153,7 +153,9 @@ class DiceLoss(nn.Module):
         bad = by_sample(positions.bad).any(1)
         if preds.dim() <= 2:
             return Overlap(error, size, present, scored, bad)
-        return Overlap(error.sum(1, keepdim=True), size.sum(1, keepdim=True), present.any(1, keepdim=True), scored, bad)
+        return Overlap(
+            sample_sum(error).unsqueeze(1), sample_sum(size).unsqueeze(1), present.any(1, keepdim=True), scored, bad
+        )
 
     def _softmax_overlap(self, preds: Tensor, labels: Tensor) -> Overlap:
         positions = class_positions(labels, preds.size(1), self.ignore_index)

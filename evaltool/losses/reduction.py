@@ -5,7 +5,7 @@ from typing import Optional
 import torch
 from torch import Tensor
 
-from evaltool.numerics.positions import by_sample
+from evaltool.numerics.positions import by_sample, sample_sum
 
 
 def reduced_positions(values: Tensor, valid: Tensor, reduction: str, weights: Optional[Tensor] = None) -> Tensor:
@@ -21,7 +21,7 @@ def reduced_positions(values: Tensor, valid: Tensor, reduction: str, weights: Op
     """
     if reduction == "none":
         counts = by_sample(valid).sum(1).clamp(min=1)
-        return by_sample(values).sum(1) / counts
+        return sample_sum(values) / counts
     if reduction == "sum":
         return values.sum()
     total = valid.sum().to(values.dtype) if weights is None else weights.sum()

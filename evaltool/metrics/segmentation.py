@@ -7,7 +7,7 @@ from evaltool.metrics.multiclass import class_scores
 from evaltool.metrics.status import sample_status, sigmoid_faults, softmax_faults
 from evaltool.numerics.elementary import at_smallest, working_precision
 from evaltool.numerics.log_odds import two_classes
-from evaltool.numerics.positions import by_sample, class_positions
+from evaltool.numerics.positions import by_sample, class_positions, sample_sum
 
 
 class SegmentationScorecard(nn.Module):
@@ -96,4 +96,4 @@ class SegmentationScorecard(nn.Module):
 def valid_mean(values: Tensor, valid: Tensor, count: Tensor) -> Tensor:
     """Return the mean [N] of values [N, *S] over valid [N, P] positions, ``count`` [N] of them."""
     values = by_sample(values)
-    return torch.where(valid, values, torch.zeros_like(values)).sum(1) / count
+    return sample_sum(torch.where(valid, values, torch.zeros_like(values))) / count

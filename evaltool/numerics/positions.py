@@ -55,6 +55,18 @@ def by_sample(values: Tensor) -> Tensor:
     return values.unsqueeze(-1).flatten(1)
 
 
+def sample_sum(values: Tensor) -> Tensor:
+    """Return the sums [N] of values [N, *S] over positions, the same bits whatever N and the number of threads.
+
+    PyTorch splits a reduction to a single number over its threads, and only that: so each sample is summed as two
+    halves.
+    """
+    values = by_sample(values)
+    half = values.size(1) // 2
+    halves = values[:, : 2 * half].reshape(values.size(0), 2, half).sum(2)
+    return halves[:, 0] + halves[:, 1] + values[:, 2 * half :].sum(1)
+
+
 def chosen(values: Tensor, labels: Tensor) -> Tensor:
     """Return per-class values [C] at each label, or a single value [1] as it is."""
     return values if values.numel() == 1 else values[labels]

@@ -101,9 +101,18 @@ class State:
                 self.bad_labels[value] = self.bad_labels.get(value, 0) + count
 
     def arrays(self) -> dict[str, Array]:
-        """Return the counts as arrays, for ``state.npz``."""
+        """Return the counts as arrays, for ``state.npz``.
+
+        ``confusion`` is [label, pred] or, multilabel, [class, label, pred]; above 1,000 classes ``confusion_pairs``
+        holds label * C + pred and how often each occurs, [2, k].
+        """
         keep = ("status", "loss_sum", "loss_count", "loss_max", "histogram", "class_loss_sum", "class_loss_count")
-        arrays = {name: getattr(self, name) for name in (*keep, "calibration", "confusion")}
+        arrays = {name: getattr(self, name) for name in (*keep, "calibration")}
+        if self._pairs.dense is None:
+            arrays["confusion_pairs"] = self.confusion
+        else:
+            shape = (-1, 2, 2) if self.multilabel else (self.num_classes, self.num_classes)
+            arrays["confusion"] = self._pairs.dense.reshape(shape)
         counts = np.array([self.n_clamped, self.n_infinite, self.n_failed], np.int64)
         return {**arrays, "losses": np.array(self.losses, dtype=np.str_), "clamped_infinite_failed": counts}
 
@@ -116,14 +125,14 @@ class PairCounts:
     """
 
     def __init__(self, size: int) -> None:
-        self._dense = np.zeros(size, np.int64) if size <= DENSE_PAIRS else None
+        self.dense = np.zeros(size, np.int64) if size <= DENSE_PAIRS else None
         self._sorted = np.zeros((2, 0), np.int64)
         self._waiting: list[Array] = []
 
     def add(self, pairs: Array) -> None:
         """Add int64 [2, k]: distinct keys and their counts."""
-        if self._dense is not None:
-            self._dense[pairs[0]] += pairs[1]
+        if self.dense is not None:
+            self.dense[pairs[0]] += pairs[1]
             return
         self._waiting.append(pairs)
         # merging only when as much waits as is there keeps the whole linear in the number of pairs
@@ -132,9 +141,9 @@ class PairCounts:
 
     def pairs(self) -> Array:
         """Return the keys that occur, sorted, and their counts; int64 [2, k]."""
-        if self._dense is not None:
-            keys = np.flatnonzero(self._dense)
-            return np.stack([keys, self._dense[keys]])
+        if self.dense is not None:
+            keys = np.flatnonzero(self.dense)
+            return np.stack([keys, self.dense[keys]])
         self._merge()
         return self._sorted
 

@@ -44,15 +44,13 @@ def summary_of(
         "n_infinite": state.n_infinite,
         "n_failed": state.n_failed,
     }
-    if state.num_classes:
-        table = class_counts(state)
-        summary["accuracy"] = ratio(table.right, table.total)
-        rates = [rate for rate in (*table.recall, *table.specificity) if rate is not None]
-        summary["balanced_accuracy"] = float(np.mean(rates)) if rates else None
+    table = class_counts(state)
+    rates = [rate for rate in (*table.recall, *table.specificity) if rate is not None]
+    summary["accuracy"] = ratio(table.right, table.total)
+    summary["balanced_accuracy"] = float(np.mean(rates)) if rates else None
     summary["losses"] = {name: _loss(state, i, quantiles[name]) for i, name in enumerate(state.losses)}
-    if state.num_classes:
-        summary["classes"] = [_class(state, table, class_names, c) for c in range(state.num_classes)]
-        summary["imbalance"] = imbalance(table.count)
+    summary["classes"] = [_class(state, table, class_names, c) for c in range(state.num_classes)]
+    summary["imbalance"] = imbalance(table.count)
     summary["hardest"] = list(hardest)
     return summary
 
@@ -71,9 +69,9 @@ class ClassCounts:
 
 
 def class_counts(state: State) -> ClassCounts:
-    """Return the counts per class of a run's confusion counts."""
+    """Return the counts per class of a run's confusion counts; regression has no class."""
     keys, n = state.confusion
-    c = state.num_classes
+    c = max(state.num_classes, 1)
     if state.multilabel:
         cells = np.zeros((c, 4), np.int64)
         cells[keys // 4, keys % 4] = n

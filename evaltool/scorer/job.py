@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -26,12 +27,13 @@ from evaltool.run.state import State
 from evaltool.run.summary import QUANTILES, summary_of
 from evaltool.run.table import record_batch, table_schema
 from evaltool.run.writer import RunWriter, check_output
-from evaltool.schema import ENGINES, KINDS, PREDS_DTYPES, TASKS
+from evaltool.schema import ENGINES, KINDS, PREDS_DTYPES, PROGRESS, TASKS
 from evaltool.scorer.asked import asked_losses
 from evaltool.scorer.blocks import scored_blocks
 from evaltool.scorer.mistakes import too_many_bad
+from evaltool.scorer.progress import opened_progress
 from evaltool.scorer.scores import Scores, TableInMemory
-from evaltool.scorer.watcher import Silence, Watcher
+from evaltool.scorer.watcher import Watcher
 
 if TYPE_CHECKING:
     from torch import nn
@@ -62,7 +64,7 @@ def score(
     scale: float | None = None,
     output: str | Path | None = None,
     overwrite: bool = False,
-    watcher: Watcher | None = None,
+    progress: str | None = None,
 ) -> Scores:
     """Return the scores of every sample.
 
@@ -87,7 +89,8 @@ def score(
         scale: divide integer preds by this, as in 255.
         output: write the run to this directory while scoring, and keep no column in memory.
         overwrite: replace the run in ``output``.
-        watcher: is told decisions, warnings and progress.
+        progress: what stderr shows: None nothing, "none" decisions and warnings, "plain" lines as well, "rich" a bar,
+            "auto" a bar on a terminal and lines elsewhere.
 
     Returns:
         Scores: a column of float32 per loss (nats or unitless), statuses, and the summary.
@@ -95,38 +98,35 @@ def score(
     Raises:
         EvaltoolError: the input cannot be scored; nothing has been written.
     """
-    arguments = {name: value for name, value in locals().items() if name not in ("preds", "labels", "watcher")}
-    started = time.time()
-    watcher = watcher or Silence()
-    _check_choices({"task": task, "preds_are": preds_are, "engine": engine, "dtype": dtype})
+    options = {name: value for name, value in locals().items() if name not in ("preds", "labels")}
+    _check_choices(options)
     _check_numbers(max_bad, batch_size, scale, ignore_index)
     asked = asked_losses(losses)
+    with opened_progress(progress) as watcher:
+        return _scores(preds, labels, asked, SimpleNamespace(**options), watcher)
+
+
+def _scores(preds: Any, labels: Any, asked: Mapping[str, Any], options: Any, watcher: Watcher) -> Scores:
+    started = time.time()
+    output = None if options.output is None else Path(options.output)
     if output is not None:
-        check_output(Path(output), overwrite=overwrite)
-    pred_rows, label_rows = open_preds(preds, dtype=dtype, scale=scale), open_labels(labels)
-    decision = decide(pred_rows, label_rows, task=task, preds_are=preds_are, ignore_index=ignore_index)
+        check_output(output, overwrite=options.overwrite)
+    rows = open_preds(preds, dtype=options.dtype, scale=options.scale), open_labels(labels)
+    decision = decide(*rows, task=options.task, preds_are=options.preds_are, ignore_index=options.ignore_index)
     watcher.decided(decision.reasons)
-    names = _class_names(class_names, decision)
-    id_column = _id_column(ids, pred_rows.shape[0], watcher)
-    files = [module] if isinstance(module, (str, Path)) else list(module)
-    place = _device_of(device, preds)
-    opened, columns = _open_engine(
-        engine, place, decision, asked, files, trust, class_weights, label_rows, ignore_index, watcher
-    )
-    inputs = [input_record("preds", pred_rows), input_record("labels", label_rows)]
-    blocks = scored_blocks(pred_rows, label_rows, opened, batch_size)
+    names = _class_names(options.class_names, decision)
+    ids = _id_column(options.ids, rows[0].shape[0], watcher)
+    engine, columns = _open_engine(_device_of(options.device, preds), decision, asked, options, rows[1], watcher)
+    inputs = [input_record(role, source) for role, source in zip(("preds", "labels"), rows, strict=True)]
+    blocks = scored_blocks(*rows, engine, options.batch_size)
     first = next(blocks)
-    schema = table_schema(
-        decision.task,
-        {name: column.formula for name, column in columns.items()},
-        None if id_column is None else id_column.type,
-        list(first[1].columns),
-    )
+    formulas = {name: column.formula for name, column in columns.items()}
+    schema = table_schema(decision.task, formulas, None if ids is None else ids.type, list(first[1].columns))
     state = State(decision.num_classes, list(columns), multilabel=decision.task == "multilabel")
-    sink = TableInMemory(schema) if output is None else RunWriter(Path(output), schema, overwrite=overwrite)
+    sink = TableInMemory(schema) if output is None else RunWriter(output, schema, overwrite=options.overwrite)
     with sink:
-        hardest = _stream(chain([first], blocks), schema, id_column, state, sink, watcher, pred_rows.shape[0])
-        opened.close()
+        hardest = _stream(chain([first], blocks), schema, ids, state, sink, watcher, rows[0].shape[0])
+        engine.close()
         sink.close_table()
         summary = summary_of(
             state,
@@ -136,19 +136,19 @@ def score(
             quantiles=_quantiles(state, sink),
             hardest=hardest.rows(),
         )
-        failure = too_many_bad(state, decision, max_bad=max_bad, ignore_index=ignore_index)
+        failure = too_many_bad(state, decision, max_bad=options.max_bad, ignore_index=options.ignore_index)
         manifest = {
             "format": FORMAT,
             "status": "failed" if failure else "done",
             "failure": failure,
             "versions": versions(),
-            "arguments": {name: _recorded(value) for name, value in arguments.items()},
+            "arguments": {name: _recorded(value) for name, value in vars(options).items()},
             "decisions": {name: value for name, value in asdict(decision).items() if name != "tolerance"},
             "class_names": names,
             "losses": [column.record for column in columns.values()],
             "inputs": inputs,
-            "engine": opened.name,
-            "device": opened.device,
+            "engine": engine.name,
+            "device": engine.device,
             "started": datetime.fromtimestamp(started, UTC).isoformat(),
             "finished": datetime.now(UTC).isoformat(),
             "seconds": round(time.time() - started, 3),
@@ -156,15 +156,8 @@ def score(
         sink.commit(summary, state, manifest)
     if state.n_failed:
         watcher.warned(f"{state.n_failed} rows that can be scored got NaN from a module; their value is null")
-    return Scores(
-        table=sink.table if isinstance(sink, TableInMemory) else None,
-        schema=schema,
-        summary=summary,
-        state=state,
-        manifest=manifest,
-        path=None if output is None else Path(output),
-        failure=failure,
-    )
+    table = sink.table if isinstance(sink, TableInMemory) else None
+    return Scores(table, schema, summary=summary, state=state, manifest=manifest, path=output, failure=failure)
 
 
 def _stream(
@@ -200,13 +193,14 @@ CHOICES = {
     "preds_are": ("auto", *KINDS),
     "engine": ENGINES,
     "dtype": (None, *PREDS_DTYPES),
+    "progress": (None, *PROGRESS),
 }
 
 
-def _check_choices(given: Mapping[str, Any]) -> None:
-    for name, value in given.items():
-        if value not in CHOICES[name]:
-            raise ValueError(f"{name}={value!r}, expected one of {', '.join(map(str, CHOICES[name]))}")
+def _check_choices(options: Mapping[str, Any]) -> None:
+    for name, choices in CHOICES.items():
+        if options[name] not in choices:
+            raise ValueError(f"{name}={options[name]!r}, expected one of {', '.join(map(str, choices))}")
 
 
 def _check_numbers(max_bad: float, batch_size: int | None, scale: float | None, ignore_index: int) -> None:
@@ -249,16 +243,7 @@ def _device_of(device: str, preds: Any) -> str:
 
 
 def _open_engine(
-    engine: str,
-    device: str,
-    decision: Decision,
-    asked: Mapping[str, Any],
-    files: Sequence[str | Path],
-    trust: bool,
-    class_weights: str | Path | Sequence[float] | None,
-    labels: Rows,
-    ignore_index: int,
-    watcher: Watcher,
+    device: str, decision: Decision, asked: Mapping[str, Any], options: Any, labels: Rows, watcher: Watcher
 ) -> tuple[Engine, "dict[str, LossColumn]"]:
     # here: torch takes seconds to import, and bad input should not have to wait for it
     from evaltool.engines.torch_ import TorchEngine, chosen_device
@@ -266,39 +251,28 @@ def _open_engine(
     from evaltool.scorer.loss_columns import loss_columns, resolved_class_weights, takes_class_weights
 
     weights = None
-    if class_weights is not None:
+    if options.class_weights is not None:
         if not decision.num_classes:
             raise EvaltoolError("the task regression has no classes to weigh\n  Leave --class-weights out.")
-        given = read_class_weights(class_weights, decision.num_classes)
-        weights = resolved_class_weights(given, decision, labels, ignore_index)
+        given = read_class_weights(options.class_weights, decision.num_classes)
+        weights = resolved_class_weights(given, decision, labels, options.ignore_index)
     place = chosen_device(device)
     columns = loss_columns(
         asked,
-        files,
+        [options.module] if isinstance(options.module, (str, Path)) else list(options.module),
         decision=decision,
-        ignore_index=ignore_index,
+        ignore_index=options.ignore_index,
         class_weights=weights,
-        trust=trust,
+        trust=options.trust,
         device=place,
     )
-    if weights is not None:
-        unweighted = [name for name, column in columns.items() if not takes_class_weights(column)]
-        if unweighted:
-            watcher.warned(f"class weights do not apply to {', '.join(unweighted)}")
-    make = torchscript_engine if engine == "torchscript" else TorchEngine
-    opened = make(
-        task=decision.task,
-        preds_are=decision.preds_are,
-        num_classes=decision.num_classes,
-        foreground=decision.foreground,
-        one_hot=decision.one_hot,
-        soft_labels=decision.soft_labels,
-        tolerance=decision.tolerance,
-        ignore_index=ignore_index,
-        losses={name: column.module for name, column in columns.items()},
-        device=place,
-    )
-    return opened, columns
+    unweighted = [name for name, column in columns.items() if not takes_class_weights(column)]
+    if weights is not None and unweighted:
+        watcher.warned(f"class weights do not apply to {', '.join(unweighted)}")
+    make = torchscript_engine if options.engine == "torchscript" else TorchEngine
+    known = {name: value for name, value in asdict(decision).items() if name != "reasons"}
+    modules = {name: column.module for name, column in columns.items()}
+    return make(**known, ignore_index=options.ignore_index, losses=modules, device=place), columns
 
 
 def _quantiles(state: State, sink: "TableInMemory | RunWriter") -> dict[str, list[float | None]]:

@@ -78,9 +78,9 @@ class Scores:
 
     def __init__(
         self,
-        *,
         table: pa.Table | None,
         schema: pa.Schema,
+        *,
         summary: dict[str, Any],
         state: State,
         manifest: dict[str, Any],

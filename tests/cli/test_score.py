@@ -197,7 +197,7 @@ def large(tmp_path, gigabytes):
 
 def test_plain_progress_on_long_work(tmp_path, monkeypatch):
     """Lines, not a bar, where stderr is no terminal; the clock is moved, not waited for."""
-    from evaltool.cli import progress
+    from evaltool.scorer import progress
 
     now = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])

@@ -499,10 +499,37 @@ def test_small_and_wide(shape):
     assert scores.summary["n_scored"] == shape[0]
 
 
-def test_many_classes_are_counted_sparsely():
+def test_state_holds_the_counts(tmp_path):
+    preds, labels = problem("multiclass")
+    evaltool.score(preds, labels, output=tmp_path / "a.run")
+    with np.load(tmp_path / "a.run/state.npz") as state:
+        assert np.array_equal(state["confusion"], metrics.confusion_matrix(labels, preds.argmax(1)))
+        assert state["status"].tolist() == [60, 0, 0, 0, 0]
+        assert state["histogram"].sum(1).tolist() == [60, 60, 60]
+        assert state["calibration"][0].sum() == 60
+        assert state["calibration"][2].sum() == (labels == preds.argmax(1)).sum()
+    preds, labels = problem("multilabel")
+    evaltool.score(preds, labels, output=tmp_path / "b.run")
+    with np.load(tmp_path / "b.run/state.npz") as state:
+        assert np.array_equal(state["confusion"], metrics.multilabel_confusion_matrix(labels, preds > 0))
+
+
+def test_progress_tells_decisions_where_asked(capfd):
+    evaltool.score(*problem("multiclass"))
+    assert capfd.readouterr() == ("", "")
+    evaltool.score(*problem("multiclass"), progress="none")
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith("task: multiclass, because")
+
+
+def test_many_classes_are_counted_sparsely(tmp_path):
     rng = np.random.default_rng(0)
     preds, labels = rng.normal(size=(50, 3000)).astype(np.float32), rng.integers(0, 3000, 50)
-    summary = evaltool.score(preds, labels).summary
+    summary = evaltool.score(preds, labels, output=tmp_path / "a.run").summary
+    with np.load(tmp_path / "a.run/state.npz") as state:
+        keys, counts = state["confusion_pairs"]
+        assert sorted(keys.repeat(counts)) == sorted(labels * 3000 + preds.argmax(1))
     assert summary["accuracy"] == (preds.argmax(1) == labels).mean()
     assert sum(row["count"] for row in summary["classes"]) == 50
 

@@ -1,4 +1,4 @@
-"""How a job goes, on stderr: a bar on a terminal, plain lines elsewhere."""
+"""Watchers that show how a job goes on stderr: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import click
+
+from evaltool.scorer.watcher import Silence, Watcher
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -69,9 +71,14 @@ class BarProgress(PlainProgress):
 
 
 @contextmanager
-def opened_progress(kind: str) -> Iterator[PlainProgress]:
-    """Yield a watcher of the kind "rich", "plain", "none", or "auto": rich on a terminal, else plain."""
-    if kind == "rich" or (kind == "auto" and sys.stderr.isatty()):
+def opened_progress(kind: str | None) -> Iterator[Watcher]:
+    """Yield a watcher: "rich", "plain", "none" (decisions and warnings only), "auto" (rich on a terminal, else plain).
+
+    None shows nothing at all.
+    """
+    if kind is None:
+        yield Silence()
+    elif kind == "rich" or (kind == "auto" and sys.stderr.isatty()):
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
