@@ -49,6 +49,11 @@ def chosen_device(device: str) -> torch.device:
     return chosen
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that memory ran out; on a CPU PyTorch raises a plain RuntimeError."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error))
+
+
 class TorchEngine:
     """Scores blocks with PyTorch modules.
 
@@ -125,6 +130,7 @@ class TorchEngine:
         """Return the scores of preds [n, ...] and labels [n, ...]."""
         preds = _tensor(preds, self._device)
         labels = self._labels(_tensor(labels, self._device))
+        # one label per sample may come as a column
         if self.task in ("multiclass", "binary", "regression") and labels.dim() == 2 and labels.size(1) == 1:
             labels = labels.squeeze(1)
             preds = preds.squeeze(1) if preds.dim() == 2 and preds.size(1) == 1 else preds
@@ -143,15 +149,14 @@ class TorchEngine:
         block.bad_labels = bad_labels
         if clamped is not None and self.preds_are == "probs":
             block.n_clamped = int((clamped & ok).sum())
-        given = labels
         if pred_map is not None:
             block.confusion = self._map_confusion(labels, pred_map[ok])
         elif "pred" in card and self.task != "regression":
             block.confusion = _counted(card["label"][ok] * self.num_classes + card["pred"][ok])
         for column, loss in self._losses.items():
             values = torch.full([len(status)], torch.nan, device=self._device)
-            if len(given):
-                values[ok] = self._loss(column, loss, preds, given, block)
+            if len(labels):
+                values[ok] = self._loss(column, loss, preds, labels, block)
             columns[column] = values.cpu().numpy()
             if self.task in ("multiclass", "binary"):
                 block.class_loss[column] = _class_sums(columns[column], columns["label"], self.num_classes)
@@ -194,9 +199,9 @@ class TorchEngine:
         """Return the loss of the ok rows, float32 [n]; adds what it says of classes to the block."""
         try:
             values = self._loss_values(column, loss, preds, labels, block)
-        except torch.OutOfMemoryError:
-            raise
         except Exception as error:  # it may be anybody's code, and TorchScript's errors have no common class
+            if is_out_of_memory(error):
+                raise
             reason = str(error).strip().splitlines()[-1]
             raise EvaltoolError(
                 f"the module of the column {column!r} failed\n  preds {list(preds.shape)} {preds.dtype}, labels "

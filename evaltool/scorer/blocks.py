@@ -18,6 +18,8 @@ NUMBERS_AT_WORK = 1 << 22  # predictions in all blocks at work: with what is com
 
 def scored_blocks(preds: Rows, labels: Rows, engine: Engine, batch_size: int | None) -> Iterator[tuple[int, Block]]:
     """Yield the scored blocks in order, as many at work as the engine and the memory allow."""
+    from evaltool.engines.torch_ import is_out_of_memory  # here: it takes torch
+
     n = preds.shape[0]
     row = max(1, int(np.prod(preds.shape[1:], dtype=np.int64)))
     step = min(n, batch_size or max(1, min(BLOCK_ROWS, BLOCK_NUMBERS // row)))
@@ -29,7 +31,7 @@ def scored_blocks(preds: Rows, labels: Rows, engine: Engine, batch_size: int | N
         try:
             return start, engine.score(preds.read(start, stop), labels.read(start, stop))
         except (MemoryError, RuntimeError) as error:
-            if not isinstance(error, MemoryError) and "memory" not in str(error):
+            if not is_out_of_memory(error):
                 raise
             raise EvaltoolError(
                 f"out of memory\n  rows {start} to {stop} of {preds.name} on {engine.device}\n"

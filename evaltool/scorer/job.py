@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -117,47 +118,61 @@ def _scores(preds: Any, labels: Any, asked: Mapping[str, Any], options: Any, wat
     names = _class_names(options.class_names, decision)
     ids = _id_column(options.ids, rows[0].shape[0], watcher)
     engine, columns = _open_engine(_device_of(options.device, preds), decision, asked, options, rows[1], watcher)
-    inputs = [input_record(role, source) for role, source in zip(("preds", "labels"), rows, strict=True)]
-    blocks = scored_blocks(*rows, engine, options.batch_size)
-    first = next(blocks)
-    formulas = {name: column.formula for name, column in columns.items()}
-    schema = table_schema(decision.task, formulas, None if ids is None else ids.type, list(first[1].columns))
-    state = State(decision.num_classes, list(columns), multilabel=decision.task == "multilabel")
-    sink = TableInMemory(schema) if output is None else RunWriter(output, schema, overwrite=options.overwrite)
-    with sink:
-        hardest = _stream(chain([first], blocks), schema, ids, state, sink, watcher, rows[0].shape[0])
-        engine.close()
-        sink.close_table()
-        summary = summary_of(
-            state,
-            task=decision.task,
-            preds_are=decision.preds_are,
-            class_names=names,
-            quantiles=_quantiles(state, sink),
-            hardest=hardest.rows(),
-        )
-        failure = too_many_bad(state, decision, max_bad=options.max_bad, ignore_index=options.ignore_index)
-        manifest = {
-            "format": FORMAT,
-            "status": "failed" if failure else "done",
-            "failure": failure,
-            "versions": versions(),
-            "arguments": {name: _recorded(value) for name, value in vars(options).items()},
-            "decisions": {name: value for name, value in asdict(decision).items() if name != "tolerance"},
-            "class_names": names,
-            "losses": [column.record for column in columns.values()],
-            "inputs": inputs,
-            "engine": engine.name,
-            "device": engine.device,
-            "started": datetime.fromtimestamp(started, UTC).isoformat(),
-            "finished": datetime.now(UTC).isoformat(),
-            "seconds": round(time.time() - started, 3),
-        }
-        sink.commit(summary, state, manifest)
-    if state.n_failed:
-        watcher.warned(f"{state.n_failed} rows that can be scored got NaN from a module; their value is null")
-    table = sink.table if isinstance(sink, TableInMemory) else None
-    return Scores(table, schema, summary=summary, state=state, manifest=manifest, path=output, failure=failure)
+    with closing(engine):
+        inputs = [input_record(role, source) for role, source in zip(("preds", "labels"), rows, strict=True)]
+        blocks = scored_blocks(*rows, engine, options.batch_size)
+        first = next(blocks)
+        formulas = {name: column.formula for name, column in columns.items()}
+        schema = table_schema(decision.task, formulas, None if ids is None else ids.type, list(first[1].columns))
+        state = State(decision.num_classes, list(columns), multilabel=decision.task == "multilabel")
+        sink = TableInMemory(schema) if output is None else RunWriter(output, schema, overwrite=options.overwrite)
+        with sink:
+            hardest = _stream(chain([first], blocks), schema, ids, state, sink, watcher, rows[0].shape[0])
+            sink.close_table()
+            summary = summary_of(
+                state,
+                task=decision.task,
+                preds_are=decision.preds_are,
+                class_names=names,
+                quantiles=_quantiles(state, sink),
+                hardest=hardest.rows(),
+            )
+            failure = too_many_bad(state, decision, max_bad=options.max_bad, ignore_index=options.ignore_index)
+            manifest = _manifest(options, decision, names, columns, inputs, engine, started, failure)
+            sink.commit(summary, state, manifest)
+        if state.n_failed:
+            watcher.warned(f"{state.n_failed} rows that can be scored got NaN from a module; their value is null")
+        table = sink.table if isinstance(sink, TableInMemory) else None
+        return Scores(table, schema, summary=summary, state=state, manifest=manifest, path=output, failure=failure)
+
+
+def _manifest(
+    options: Any,
+    decision: Decision,
+    names: Sequence[str],
+    columns: "Mapping[str, LossColumn]",
+    inputs: Sequence[Mapping[str, Any]],
+    engine: Engine,
+    started: float,
+    failure: str | None,
+) -> dict[str, Any]:
+    """Return what run.json holds."""
+    return {
+        "format": FORMAT,
+        "status": "failed" if failure else "done",
+        "failure": failure,
+        "versions": versions(),
+        "arguments": {name: _recorded(value) for name, value in vars(options).items()},
+        "decisions": {name: value for name, value in asdict(decision).items() if name != "tolerance"},
+        "class_names": names,
+        "losses": [column.record for column in columns.values()],
+        "inputs": inputs,
+        "engine": engine.name,
+        "device": engine.device,
+        "started": datetime.fromtimestamp(started, UTC).isoformat(),
+        "finished": datetime.now(UTC).isoformat(),
+        "seconds": round(time.time() - started, 3),
+    }
 
 
 def _stream(

@@ -419,6 +419,22 @@ def test_torchs_number_of_threads_is_left_as_it_was():
     assert torch.get_num_threads() == before
 
 
+def test_out_of_memory_asks_for_smaller_blocks_and_restores_the_threads(monkeypatch):
+    """What PyTorch raises on a CPU is a plain RuntimeError."""
+    from evaltool.metrics import MulticlassScorecard
+
+    def full(self, preds, labels):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+
+    monkeypatch.setattr(MulticlassScorecard, "forward", full)
+    before = torch.get_num_threads()
+    preds, labels = problem("multiclass")
+    with pytest.raises(EvaltoolError) as caught:
+        evaltool.score(preds, labels, batch_size=20)
+    assert str(caught.value) == "out of memory\n  rows 0 to 20 of preds on cpu\n  Pass a smaller --batch-size than 20."
+    assert torch.get_num_threads() == before
+
+
 def test_big_endian_bfloat16_bits():
     preds, labels = problem("multiclass")
     bits = (preds.view(np.uint32) >> 16).astype(">u2")
