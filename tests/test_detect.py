@@ -105,6 +105,20 @@ def test_integer_one_hot_labels_need_a_word():
     assert decision(logits(N, 4), one_hot, task="multilabel").task == "multilabel"
 
 
+@pytest.mark.parametrize("task", ["auto", "segmentation"])
+@pytest.mark.parametrize(
+    ("preds_shape", "labels_shape", "hint"),
+    [
+        ((5, 4, 6, 7), (5, 1, 6, 7), r"Drop the axis of length 1: labels\[:, 0\]"),
+        ((5, 6, 7, 4), (5, 6, 7), r"look channels-last: save np.moveaxis\(preds, -1, 1\)"),
+        ((5, 4, 6, 7), (5, 6, 8), "One label per position is needed"),
+    ],
+)
+def test_masks_of_another_layout_get_a_hint(task, preds_shape, labels_shape, hint):
+    with pytest.raises(EvaltoolError, match=hint):
+        decision(logits(*preds_shape), classes(*labels_shape), task=task)
+
+
 def test_large_files_are_probed_evenly():
     class Counting:
         name, path, dtype = "preds", None, np.dtype(np.float32)

@@ -32,7 +32,18 @@ def guessed_task(probe: Probe) -> tuple[str, str]:
         raise probe.mismatch(f"{[p[0]]} = [N]", "One prediction per sample needs one label per sample.")
     if len(p) == 2:
         raise probe.mismatch(f"{[p[0]]} = [N]", "If several classes can be true, labels are [N, C] of 0 and 1.")
-    raise probe.mismatch(f"{[p[0], *p[2:]]} = [N, *S]", "One label per position is needed, without the class axis.")
+    raise _no_masks(probe)
+
+
+def _no_masks(probe: Probe) -> EvaltoolError:
+    """Return the error for labels that are no masks of the predictions."""
+    p, y = probe.preds_shape, probe.labels_shape
+    hint = "One label per position is needed, without the class axis."
+    if y == (p[0], 1, *p[2:]):
+        hint = "Drop the axis of length 1: labels[:, 0]."
+    elif y == p[:-1]:
+        hint = "The predictions look channels-last: save np.moveaxis(preds, -1, 1)."
+    return probe.mismatch(f"{[p[0], *p[2:]]} = [N, *S]", hint)
 
 
 def _guess_flat(probe: Probe) -> tuple[str, str]:
@@ -110,7 +121,7 @@ def _check_segmentation(probe: Probe) -> None:
     if p == y and len(p) >= 3 and p[1] > 1 and probe.integral and probe.one_hot(1):
         raise probe.mismatch(f"{[p[0], *p[2:]]} = [N, *S]", "The labels look one-hot: save labels.argmax(axis=1).")
     if y not in (p, (p[0], *p[2:])) or len(y) < 2:
-        raise probe.mismatch(f"{[p[0], *p[2:]]} = [N, *S]", "One label per position is needed, without the class axis.")
+        raise _no_masks(probe)
 
 
 def _check_fractions(probe: Probe, task: str) -> None:
