@@ -54,7 +54,8 @@ CATALOGUE = {
     ),
     "dice": LossEntry(
         "DiceLoss",
-        "1 - (2 sum(p y) + smooth_nr) / (sum(p^k) + sum(y^k) + smooth_dr)",
+        "1 - (2 sum(p y) + smooth_nr) / (sum(p^k) + sum(y^k) + smooth_dr), k = 2 if squared else 1; "
+        "sums over positions, mean over classes; without positions, sums over classes",
         "Milletari 2016, arXiv:1606.04797; Li 2020, arXiv:1911.02855",
         ("multiclass", "binary", "multilabel", "segmentation"),
     ),
@@ -100,13 +101,33 @@ def parse_spec(text: str) -> LossSpec:
     name = name.strip()
     column = column.strip() if equals else name.replace("-", "_")
     if name not in CATALOGUE:
-        near = difflib.get_close_matches(name, CATALOGUE, n=3, cutoff=0.4)
-        meant = f"Did you mean {' or '.join(near)}? " if near else ""
+        meant = _meant(name)
         raise EvaltoolError(
             f"no loss is called {name!r}\n  --loss {text}\n  {meant}The losses are {', '.join(CATALOGUE)}."
         )
     check_column_name(column, f"--loss {text}")
     return LossSpec(column, name, _parameters(text, name, tail), text)
+
+
+OTHER_NAMES = {
+    **dict.fromkeys(("cross-entropy", "crossentropy", "log-loss", "nll"), "ce"),
+    **dict.fromkeys(("binary-cross-entropy", "bce-with-logits"), "bce"),
+    **dict.fromkeys(("mae", "absolute-error"), "l1"),
+    **dict.fromkeys(("l2", "squared-error"), "mse"),
+    "huber": "smooth-l1",
+    "sigmoid-focal": "binary-focal",
+}
+
+
+def _meant(name: str) -> str:
+    """Return a sentence for a name that is no loss's, or nothing."""
+    parts = re.split(r"[,\s]+", name)
+    if len(parts) > 1 and all(part in CATALOGUE for part in parts):
+        return f"Repeat the option: {' '.join(f'--loss {part}' for part in parts)}. "
+    plain = name.lower().replace("_", "-").removesuffix("loss").strip("-")
+    known = OTHER_NAMES.get(plain, plain)
+    near = [known] if known in CATALOGUE else difflib.get_close_matches(plain, CATALOGUE, n=3, cutoff=0.4)
+    return f"Did you mean {' or '.join(near)}? " if near else ""
 
 
 def check_column_name(column: str, where: str) -> None:

@@ -81,6 +81,36 @@ def test_a_few_strange_rows_do_not_change_the_kind():
     assert decision(p, classes(200)).preds_are == "probs"
 
 
+@pytest.mark.parametrize("decimals", [2, 3, 4])
+@pytest.mark.parametrize("shape", [(200, 5), (200, 20), (20, 5, 8, 8)])
+def test_rounded_probabilities_are_probabilities(decimals, shape):
+    """What a CSV or JSON export holds: rows that sum to 1 within rounding only."""
+    p = np.round(softmax(logits(*shape)), decimals)
+    chosen = decision(p, classes(shape[0], *shape[2:], c=shape[1]))
+    assert chosen.preds_are == "probs"
+    assert f"sum to 1 within rounding to {decimals} decimals" in chosen.reasons[1]
+    assert chosen.tolerance >= np.abs(p.sum(1) - 1).max()
+
+
+def test_values_between_0_and_1_that_are_no_distribution_are_doubted():
+    sigmoids = 1 / (1 + np.exp(-logits(N, 4)))
+    doubt = decision(sigmoids, classes(N)).doubts[0]
+    assert doubt.startswith("the predictions are taken for logits, but 100% of 50 probed rows lie in [0, 1]")
+    doubt = decision(softmax(logits(N, 4)), classes(N), preds_are="logits").doubts[0]
+    assert doubt.startswith("the predictions are taken for logits as --preds-are says, but they look like probs")
+    assert decision(logits(N, 4), classes(N)).doubts == ()
+
+
+def test_labels_of_minus_1_and_1_get_a_hint():
+    with pytest.raises(EvaltoolError, match="Binary labels are 0 and 1: save labels > 0"):
+        decision(logits(N), classes(N, c=2) * 2 - 1)
+
+
+def test_transposed_predictions_get_a_hint():
+    with pytest.raises(EvaltoolError, match=r"look transposed: save preds\.T"):
+        decision(logits(4, N), classes(N))
+
+
 def test_the_reasons_say_what_was_seen():
     reasons = decision(softmax(logits(N, 4)), classes(N)).reasons
     assert reasons == (

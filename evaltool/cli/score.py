@@ -2,12 +2,14 @@
 
 import json
 import math
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from evaltool.catalogue import CATALOGUE
 from evaltool.schema import ENGINES, KINDS, PREDS_DTYPES, PROGRESS, TASKS, WEIGHT_RULES
 
 
@@ -44,6 +46,22 @@ class Positive(click.ParamType):  # type: ignore[type-arg]
         return number
 
 
+class Label(click.ParamType):  # type: ignore[type-arg]
+    """An integer of 64 bits."""
+
+    name = "integer"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the integer."""
+        try:
+            number = int(value)
+        except ValueError:
+            number = 2**63
+        if not -(2**63) <= number < 2**63:
+            self.fail(f"{value!r} is no integer of 64 bits.", param, ctx)
+        return number
+
+
 class Device(click.ParamType):  # type: ignore[type-arg]
     """auto, cpu, cuda or cuda:i."""
 
@@ -66,23 +84,19 @@ class Device(click.ParamType):  # type: ignore[type-arg]
 @click.argument("preds")
 @click.argument("labels")
 @click.option("-o", "--output", metavar="RUN", help="Directory of the run.  [default: <preds stem>.run here]")
-@click.option("--task", type=click.Choice(["auto", *TASKS]), default="auto", show_default=True)
-@click.option("--preds-are", type=click.Choice(["auto", *KINDS]), default="auto", show_default=True)
+@click.option("--task", type=click.Choice(["auto", *TASKS]), default="auto", help="What is predicted.  [default: auto]")
+@click.option(
+    "--preds-are", type=click.Choice(["auto", *KINDS]), default="auto", help="The kind of PREDS.  [default: auto]"
+)
 @click.option(
     "--loss",
     "losses",
     metavar="SPEC",
     multiple=True,
-    help="ce, focal:gamma=2,alpha=0.25 or hard=focal:gamma=5, which names the column; repeatable.  [default: by task]",
+    help="ce, focal:gamma=2,alpha=0.25 or hard=focal:gamma=5, which names the column; repeatable; one of "
+    f"{', '.join(CATALOGUE)}.  [default: by task]",
 )
-@click.option(
-    "--ignore-index",
-    type=click.IntRange(-(2**63), 2**63 - 1),
-    metavar="INTEGER",
-    default=-100,
-    show_default=True,
-    help="Label that counts for nothing.",
-)
+@click.option("--ignore-index", type=Label(), default=-100, show_default=True, help="Label that counts for nothing.")
 @click.option("--class-names", metavar="FILE|a,b,c", help="One name per class.")
 @click.option(
     "--class-weights",
@@ -98,16 +112,23 @@ class Device(click.ParamType):  # type: ignore[type-arg]
     help="TorchScript file (preds, labels) -> [N] as one more column; column=FILE names it; repeatable.",
 )
 @click.option("--trust", is_flag=True, help="Run --module files that no manifest vouches for.")
-@click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True)
-@click.option("--device", type=Device(), metavar="auto|cpu|cuda[:i]", default="auto", show_default=True)
+@click.option("--engine", type=click.Choice(ENGINES), default="auto", help="What computes.  [default: auto]")
+@click.option(
+    "--device", type=Device(), metavar="auto|cpu|cuda[:i]", default="auto", help="Where to compute.  [default: auto]"
+)
 @click.option("--batch-size", type=click.IntRange(min=1), help="Rows per block.  [default: a few megabytes]")
 @click.option(
     "--max-bad", type=Share(), default="1%", show_default=True, help="Exit with status 1 above this share of bad rows."
 )
-@click.option("--dtype", type=click.Choice(PREDS_DTYPES), help="Of raw 2-byte preds.")
+@click.option("--dtype", type=click.Choice(PREDS_DTYPES), help="bfloat16 reads raw 2-byte PREDS; another is checked.")
 @click.option("--scale", type=Positive(), help="Divide integer preds, as in 255.")
 @click.option("--overwrite", is_flag=True, help="Replace the run that is there.")
-@click.option("--progress", type=click.Choice(PROGRESS), default="auto", show_default=True)
+@click.option(
+    "--progress",
+    type=click.Choice(PROGRESS),
+    default="auto",
+    help="A bar (rich), lines (plain) or neither on stderr.  [default: auto]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(
     preds: str,
@@ -127,12 +148,15 @@ def command(
 
     run = Path(output) if output else Path(f"{Path(preds).stem}.run")
     scores = score(preds, labels, losses=losses or None, module=modules, output=run, **options)
-    if as_json:
-        click.echo(json.dumps(scores.summary, indent=2, ensure_ascii=False))
-    else:
-        from evaltool.cli.view import print_scores
+    try:
+        if as_json:
+            click.echo(json.dumps(scores.summary, indent=2, ensure_ascii=False))
+        else:
+            from evaltool.cli.view import print_scores
 
-        print_scores(scores)
+            print_scores(scores)
+    except BrokenPipeError:  # as in `| head`: the run is whole, and nobody wants more of the view
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if scores.failure:
         click.echo(f"failed: {scores.failure}", err=True)
         sys.exit(1)

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import click
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -12,15 +13,24 @@ from rich.text import Text
 from evaltool.scorer import Scores
 
 PIPE_WIDTH = 120
+NARROW = 100  # below, the classes show their share of the first loss only
 ALL_CLASSES = 25  # up to so many classes are all shown
 GROUP = 6  # of more: so many most frequent, least frequent, and worst predicted (of equals the most frequent)
 
 
 def print_scores(scores: Scores) -> None:
     """Print decisions, counts, losses, classes, the hardest samples and where the run lies."""
-    console = Console(
-        markup=False, highlight=False, emoji=False, width=None if sys.stdout.isatty() else PIPE_WIDTH, safe_box=True
-    )
+    terminal = sys.stdout.isatty()
+    console = Console(markup=False, highlight=False, emoji=False, width=None if terminal else PIPE_WIDTH)
+    if terminal:
+        _print(console, scores)
+        return
+    with console.capture() as captured:
+        _print(console, scores)
+    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def _print(console: Console, scores: Scores) -> None:
     summary, manifest = scores.summary, scores.manifest
     console.print(_headline(summary, manifest), style="bold")
     console.print(_statuses(summary))
@@ -28,7 +38,7 @@ def print_scores(scores: Scores) -> None:
         console.print(_accuracy(summary))
     tables = [_losses(summary["losses"])]
     if summary["classes"]:
-        tables.append(_classes(summary))
+        tables.append(_classes(summary, narrow=console.width < NARROW))
     if summary["hardest"]:
         tables.append(_hardest(summary["hardest"], list(summary["losses"]), _names(summary)))
     for table in tables:
@@ -81,9 +91,9 @@ def _losses(losses: Mapping[str, Mapping[str, Any]]) -> Table:
     return table
 
 
-def _classes(summary: Mapping[str, Any]) -> Table:
+def _classes(summary: Mapping[str, Any], *, narrow: bool) -> Table:
     classes: Sequence[Mapping[str, Any]] = summary["classes"]
-    losses = list(summary["losses"])
+    losses = list(summary["losses"])[: 1 if narrow else None]
     shown: list[tuple[str, Sequence[Mapping[str, Any]]]] = [("", classes)]
     title = "Classes"
     if len(classes) > ALL_CLASSES:

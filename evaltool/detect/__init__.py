@@ -25,6 +25,7 @@ class Decision:
     soft_labels: bool  # labels are shares of the classes, [N, C]
     tolerance: float  # how far probabilities may sum from 1
     reasons: tuple[str, ...]
+    doubts: tuple[str, ...] = ()  # what speaks against the decision
 
 
 def decide(preds: Rows, labels: Rows, *, task: str = "auto", preds_are: str = "auto", ignore_index: int) -> Decision:
@@ -41,7 +42,7 @@ def decide(preds: Rows, labels: Rows, *, task: str = "auto", preds_are: str = "a
         why = "as given by --task"
     check_task(probe, task)
     foreground = task == "segmentation" and (probe.same_shape or probe.preds_shape[1] == 1)
-    kind, kind_why = decided_kind(probe, task, preds_are, foreground)
+    kind, kind_why, doubt = decided_kind(probe, task, preds_are, foreground)
     square = task == "multiclass" and probe.same_shape
     one_hot = square and probe.one_hot(1)
     reasons = [f"task: {task}, {why}"]
@@ -61,16 +62,20 @@ def decide(preds: Rows, labels: Rows, *, task: str = "auto", preds_are: str = "a
         soft_labels=square and not one_hot,
         tolerance=probe.tolerance,
         reasons=tuple(reasons),
+        doubts=() if doubt is None else (f"the predictions are {doubt}",),
     )
 
 
 def _check_sizes(preds: Rows, labels: Rows) -> None:
     if preds.shape[0] != labels.shape[0]:
+        transposed = len(preds.shape) == 2 and preds.shape[1] == labels.shape[0]
+        hint = "Both have to hold the same samples in the same order."
+        hint = "The predictions look transposed: save preds.T." if transposed else hint
         raise EvaltoolError(
             "predictions and labels differ in their number of samples\n"
             f"  {preds.name}: shape {list(preds.shape)}, N = {preds.shape[0]}\n"
             f"  {labels.name}: shape {list(labels.shape)}, N = {labels.shape[0]}\n"
-            "  Both have to hold the same samples in the same order."
+            f"  {hint}"
         )
     if preds.shape[0] == 0:
         raise EvaltoolError(

@@ -1,38 +1,62 @@
 """Logits, probabilities or log-probabilities: what most of the probed rows are."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from evaltool.detect.probe import MAJORITY, Probe
 
 
-def decided_kind(probe: Probe, task: str, preds_are: str, foreground: bool) -> tuple[str | None, str]:
-    """Return the kind (None for regression) and why."""
+class KindDecision(NamedTuple):
+    """The kind (None for regression), why, and what speaks against it."""
+
+    kind: str | None
+    why: str
+    doubt: str | None = None
+
+
+def decided_kind(probe: Probe, task: str, preds_are: str, foreground: bool) -> KindDecision:
+    """Return the kind of the predictions."""
     if task == "regression":
-        return None, ""
-    if preds_are != "auto":
-        return preds_are, "as given by --preds-are"
-    preds = probe.preds
+        return KindDecision(None, "")
     one_per_class = task == "multiclass" or (task == "segmentation" and not foreground)
+    guess = _guessed(probe, one_per_class)
+    if preds_are == "auto":
+        return guess
+    doubt = None
+    if preds_are == "logits" and guess.kind != "logits" and one_per_class:
+        doubt = f"taken for logits as --preds-are says, but they look like {guess.kind}: {guess.why}"
+    return KindDecision(preds_are, "as given by --preds-are", doubt)
+
+
+def _guessed(probe: Probe, one_per_class: bool) -> KindDecision:
+    preds = probe.preds
     rows = preds if one_per_class else preds.reshape(len(preds), -1)
     rows = rows[~(np.isnan(preds) | (preds == np.inf)).reshape(len(preds), -1).any(1)]
     if not len(rows):
-        return "logits", "because no probed row is finite"
+        return KindDecision("logits", "because no probed row is finite")
     number = f"of {len(rows)} probed rows"
     in_unit = ((rows >= 0) & (rows <= 1)).reshape(len(rows), -1).all(1)
     if not one_per_class:
         if in_unit.mean() >= MAJORITY:
-            return "probs", f"because {in_unit.mean():.0%} {number} lie in [0, 1]"
-        return "logits", f"because {1 - in_unit.mean():.0%} {number} leave [0, 1]"
+            return KindDecision("probs", f"because {in_unit.mean():.0%} {number} lie in [0, 1]")
+        return KindDecision("logits", f"because {1 - in_unit.mean():.0%} {number} leave [0, 1]")
     off = np.abs(rows.sum(1) - 1).reshape(len(rows), -1).max(1)
     probs = in_unit & (off <= probe.tolerance)
     if probs.mean() >= MAJORITY:
-        return "probs", f"because {probs.mean():.0%} {number} are in [0, 1] and sum to 1"
+        rounding = f" within rounding to {probe.decimals} decimals" if probe.decimals else ""
+        return KindDecision("probs", f"because {probs.mean():.0%} {number} are in [0, 1] and sum to 1{rounding}")
     log_probs = _log_probs(rows, probe.tolerance)
     if log_probs.mean() >= MAJORITY:
-        return "log-probs", f"because {log_probs.mean():.0%} {number} are <= 0 and their exponentials sum to 1"
-    return "logits", f"because {1 - probs.mean():.0%} {number} do not sum to 1"
+        why = f"because {log_probs.mean():.0%} {number} are <= 0 and their exponentials sum to 1"
+        return KindDecision("log-probs", why)
+    doubt = None
+    if in_unit.mean() >= MAJORITY:
+        doubt = (
+            f"taken for logits, but {in_unit.mean():.0%} {number} lie in [0, 1]: if they are probabilities, normalise "
+            "each row to sum to 1; if several classes can be true, pass --task multilabel with labels [N, C]"
+        )
+    return KindDecision("logits", f"because {1 - probs.mean():.0%} {number} do not sum to 1", doubt)
 
 
 def _log_probs(rows: np.ndarray[Any, Any], tolerance: float) -> np.ndarray[Any, Any]:

@@ -35,7 +35,8 @@ class Probe:
         self.labels = np.concatenate([_array(labels.read(a, b)) for a, b in pieces])
         self.known = self.labels[self.labels != ignore_index]
         stored = getattr(preds, "rows", preds)
-        self.tolerance = _tolerance(preds, stored)
+        self.decimals = _decimals(self.preds)
+        self.tolerance = _tolerance(preds, stored, self.decimals)
 
     @property
     def same_shape(self) -> bool:
@@ -123,10 +124,26 @@ def _numbers(block: Any) -> np.ndarray[Any, Any]:
     return _array(block).astype(np.float64)
 
 
-def _tolerance(preds: Rows, stored: Any) -> float:
+def _decimals(preds: np.ndarray[Any, Any]) -> int | None:
+    """Return to how many decimals, 1 to 5, all values were rounded; None where they were not."""
+    values = preds[np.isfinite(preds)]
+    if values.size and not ((values >= 0) & (values <= 1)).mean() >= MAJORITY:
+        return None
+    for decimals in range(1, 6):
+        scaled = values * 10.0**decimals
+        # float32 holds 1 to 7 digits: 0.02 of the last decimal is more than it can miss
+        if (np.abs(scaled - np.round(scaled)) < 0.02).mean() >= MAJORITY:
+            return decimals
+    return None
+
+
+def _tolerance(preds: Rows, stored: Any, decimals: int | None) -> float:
+    """Return how far a row of probabilities may sum from 1: what its precision explains, and not more."""
+    classes = max(preds.shape[1:2], default=1)
     if getattr(preds, "scale", None):
         scale: float = preds.scale  # type: ignore[attr-defined]
-        return 1.02 * max(preds.shape[1:2], default=1) / scale
+        return 1.02 * classes / scale
     if getattr(preds, "bfloat16", False) or getattr(stored, "coarse", False):
         return 0.05
-    return 1e-2 if preds.dtype.itemsize == 2 else 1e-3
+    rounded = 0.51 * classes * 10.0**-decimals if decimals else 0.0
+    return max(rounded, 1e-2 if preds.dtype.itemsize == 2 else 1e-3)

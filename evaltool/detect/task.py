@@ -1,5 +1,7 @@
 """Which task fits two arrays; or the error that names both shapes and what to do."""
 
+import numpy as np
+
 from evaltool.detect.probe import Probe, axes_text
 from evaltool.errors import EvaltoolError
 
@@ -53,6 +55,8 @@ def _guess_flat(probe: Probe) -> tuple[str, str]:
         return "binary", "because there is one prediction per sample and labels are 0 and 1"
     if probe.labels_dtype.kind == "f":
         return "regression", "because labels are real numbers, one per sample"
+    if set(np.unique(probe.known).tolist()) == {-1, 1}:
+        raise probe.no_class_axis("Binary labels are 0 and 1: save labels > 0.")
     raise probe.no_class_axis("Save one score per class; if the labels are amounts, pass --task regression.")
 
 

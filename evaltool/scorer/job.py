@@ -115,6 +115,8 @@ def _scores(preds: Any, labels: Any, asked: Mapping[str, Any], options: Any, wat
     rows = open_preds(preds, dtype=options.dtype, scale=options.scale), open_labels(labels)
     decision = decide(*rows, task=options.task, preds_are=options.preds_are, ignore_index=options.ignore_index)
     watcher.decided(decision.reasons)
+    for doubt in decision.doubts:
+        watcher.warned(doubt)
     names = _class_names(options.class_names, decision)
     ids = _id_column(options.ids, rows[0].shape[0], watcher)
     engine, columns = _open_engine(_device_of(options.device, preds), decision, asked, options, rows[1], watcher)
@@ -139,6 +141,7 @@ def _scores(preds: Any, labels: Any, asked: Mapping[str, Any], options: Any, wat
             )
             failure = too_many_bad(state, decision, max_bad=options.max_bad, ignore_index=options.ignore_index)
             manifest = _manifest(options, decision, names, columns, inputs, engine, started, failure)
+            summary["failure"] = failure
             sink.commit(summary, state, manifest)
         if state.n_failed:
             watcher.warned(f"{state.n_failed} rows that can be scored got NaN from a module; their value is null")
@@ -219,7 +222,7 @@ def _check_choices(options: Mapping[str, Any]) -> None:
 
 
 def _check_numbers(max_bad: float, batch_size: int | None, scale: float | None, ignore_index: int) -> None:
-    if not 0 <= max_bad <= 1:
+    if not isinstance(max_bad, (int, float)) or not 0 <= max_bad <= 1:
         raise ValueError(f"max_bad={max_bad!r}, expected a share in [0, 1]")
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size={batch_size!r}, expected at least 1")
@@ -285,7 +288,7 @@ def _open_engine(
     if weights is not None and unweighted:
         watcher.warned(f"class weights do not apply to {', '.join(unweighted)}")
     make = torchscript_engine if options.engine == "torchscript" else TorchEngine
-    known = {name: value for name, value in asdict(decision).items() if name != "reasons"}
+    known = {name: value for name, value in asdict(decision).items() if name not in ("reasons", "doubts")}
     modules = {name: column.module for name, column in columns.items()}
     return make(**known, ignore_index=options.ignore_index, losses=modules, device=place), columns
 

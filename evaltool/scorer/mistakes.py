@@ -26,7 +26,10 @@ def too_many_bad(state: State, decision: Decision, *, max_bad: float, ignore_ind
 def _hint(status: str, state: State, decision: Decision, ignore_index: int) -> str:
     if status == "bad_preds":
         kind = decision.preds_are
-        return f"The predictions do not look like {kind}: wrong --preds-are? (They were taken for {kind}.)"
+        rows = "leave [0, 1]" if kind == "probs" else "are above 0"
+        if decision.task in ("multiclass", "segmentation") and not decision.foreground:
+            rows += f" or do not sum to 1 within {decision.tolerance:.2g}"
+        return f"The predictions do not look like {kind}: wrong --preds-are? These rows {rows}."
     if status == "nonfinite":
         return "The predictions hold NaN or +inf: did the model overflow (half precision), or were rows never filled?"
     c = decision.num_classes

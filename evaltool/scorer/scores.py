@@ -29,6 +29,9 @@ class Columns(Mapping[str, Array]):
             column = column.fill_null(-1)
         return np.asarray(column.to_numpy())
 
+    def __repr__(self) -> str:
+        return f"<Columns {', '.join(self)}>"
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._scores.schema.names)
 
@@ -119,6 +122,8 @@ class Scores:
         """Return a column as an array."""
         return self.columns[name]
 
+    __iter__ = None  # neither rows nor columns: say which
+
     def __len__(self) -> int:
         return int(self.summary["n_samples"])
 
@@ -126,7 +131,8 @@ class Scores:
         losses = ", ".join(
             f"{name} {stats['mean']:.4g}" for name, stats in self.summary["losses"].items() if stats["mean"] is not None
         )
-        return f"<Scores of {len(self)} samples, {self.summary['task']}: {losses}>"
+        bad = f", {self.summary['n_bad']} of them bad" if self.summary["n_bad"] else ""
+        return f"<Scores of {len(self)} samples{bad}, {self.summary['task']}: {losses}>"
 
     def save(self, directory: str | Path, *, overwrite: bool = False) -> Path:
         """Write the run to a directory and return its path.

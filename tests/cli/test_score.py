@@ -1,5 +1,6 @@
 """evaltool score as a user meets it: what is printed, where, and when it ends how."""
 
+import contextlib
 import json
 import os
 import pty
@@ -50,6 +51,16 @@ def small(saved):
         np.float32,
     )
     return saved(preds, np.array([0, 1, 1, 2, -100, 0]))
+
+
+def read_all(terminal):
+    """Return what was written to a pseudo-terminal whose other end is or will be closed."""
+    seen = b""
+    with contextlib.suppress(OSError):  # Linux says EIO at the end
+        while chunk := os.read(terminal, 65536):
+            seen += chunk
+    os.close(terminal)
+    return seen.decode()
 
 
 def plain(text):
@@ -120,6 +131,53 @@ def test_overwrite_replaces_the_run(cli, small):
     assert cli("score", *small, "--max-bad", "1").exit_code == 2
     assert cli("score", *small, "--max-bad", "1", "--overwrite", "--loss", "ce").exit_code == 0
     assert list(json.loads(Path("preds.run/summary.json").read_text())["losses"]) == ["ce"]
+
+
+@pytest.mark.parametrize(
+    ("loss", "hint"),
+    [
+        ("ce,focal", "Repeat the option: --loss ce --loss focal."),
+        ("CE", "Did you mean ce?"),
+        ("CrossEntropyLoss", "Did you mean ce?"),
+        ("mae", "Did you mean l1?"),
+        ("binary_focal", "Did you mean binary-focal"),
+    ],
+)
+def test_misspelt_loss_gets_the_likely_name(cli, small, loss, hint):
+    result = cli("score", *small, "--loss", loss)
+    assert result.exit_code == 2
+    assert hint in result.stderr
+
+
+def test_predictions_that_may_be_probabilities_are_warned_of(cli, saved):
+    rng = np.random.default_rng(0)
+    result = cli("score", *saved(rng.random((50, 4)).astype(np.float32), rng.integers(0, 4, 50)))
+    assert result.exit_code == 0
+    assert "warning: the predictions are taken for logits, but 100% of 50 probed rows lie in [0, 1]" in result.stderr
+
+
+def test_narrow_terminals_cut_no_number(small, tmp_path):
+    environment = {**os.environ, "COLUMNS": "80"}
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*EVALTOOL, "score", *small, "--max-bad", "1"],
+        cwd=tmp_path,
+        stdout=theirs,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+    )
+    os.close(theirs)
+    seen = read_all(ours)
+    assert process.wait() == 0
+    assert "ce share" in seen
+    assert "…" not in seen
+
+
+def test_reader_that_stops_early_is_no_failure(small, tmp_path):
+    command = f"{' '.join(EVALTOOL)} score {' '.join(small)} --max-bad 1 | head -1; echo ${{PIPESTATUS[0]}}"
+    result = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "0"
+    assert "Traceback" not in result.stderr
 
 
 def test_duplicate_ids_are_warned_of(cli, small, tmp_path):
@@ -223,16 +281,10 @@ def test_bar_on_a_terminal(small, tmp_path):
     )
     os.close(theirs)
     stdout = process.communicate()[0].decode()
-    seen = b""
-    try:
-        while chunk := os.read(ours, 65536):
-            seen += chunk
-    except OSError:
-        pass  # the other end is closed
-    os.close(ours)
+    seen = read_all(ours)
     assert process.returncode == 0
-    assert "task: multiclass" in seen.decode()
-    assert "scoring" in seen.decode()
+    assert "task: multiclass" in seen
+    assert "scoring" in seen
     assert stdout.startswith("multiclass · logits")
 
 

@@ -45,7 +45,8 @@ CASES = {
     "wrong kind": (
         (PREDS, LABELS, {"preds_are": "probs"}),
         "bad_preds",
-        "The predictions do not look like probs: wrong --preds-are? (They were taken for probs.)",
+        "The predictions do not look like probs: wrong --preds-are? These rows leave [0, 1] or do not sum to 1 within "
+        "0.001.",
     ),
     "not a number": (
         (spoilt(PREDS, FEW, np.nan), LABELS, {}),

@@ -575,6 +575,26 @@ def test_repr_says_what_it_is():
     assert repr(evaltool.score(preds, labels, losses=["ce"])).startswith("<Scores of 60 samples, multiclass: ce ")
 
 
+def test_scores_are_shown_by_what_they_hold():
+    preds, labels = problem("multiclass")
+    preds[3] = np.nan
+    scores = evaltool.score(preds, labels, losses=["ce"])
+    assert repr(scores).startswith("<Scores of 60 samples, 1 of them bad, multiclass: ce ")
+    assert repr(scores.columns).startswith("<Columns index, label, pred, status, ce, p_label")
+    assert scores.summary["failure"] == scores.failure
+    with pytest.raises(TypeError, match="not iterable"):
+        iter(scores)
+
+
+def test_rounded_probabilities_give_nearly_what_exact_ones_give():
+    preds, labels = problem("multiclass")
+    probs = torch.from_numpy(preds).double().softmax(1).numpy()
+    scores, exact = evaltool.score(probs.round(3), labels), evaltool.score(probs, labels)
+    assert scores.summary["n_bad"] == 0
+    likely = exact["p_label"] > 0.1
+    np.testing.assert_allclose(scores["ce"][likely], exact["ce"][likely], atol=0.02)
+
+
 def test_unknown_column_names_those_there_are():
     with pytest.raises(KeyError, match="no column 'loss'; there are index, label, pred, status, ce"):
         evaltool.score(*problem("multiclass"))["loss"]
