@@ -10,6 +10,7 @@ from evaltool.readers import Rows
 PROBE_ROWS = 1024
 PROBE_BYTES = 1 << 24
 PROBE_PIECES = 64
+ROUNDED_AT_MOST = 0.3  # a row that sums further from 1 is no rounded distribution
 MAJORITY = 0.9  # share of the probed rows that decides the kind; the others become bad_preds
 
 
@@ -35,8 +36,18 @@ class Probe:
         self.labels = np.concatenate([_array(labels.read(a, b)) for a, b in pieces])
         self.known = self.labels[self.labels != ignore_index]
         stored = getattr(preds, "rows", preds)
-        self.decimals = _decimals(self.preds)
-        self.tolerance = _tolerance(preds, stored, self.decimals)
+        self.tolerance = _tolerance(preds, stored)
+        self.decimals = None  # to which the probabilities were rounded, where that shows in their sums
+        if preds.dtype.kind == "f" and len(preds.shape) > 1 and self.misses_one():
+            self.decimals = _decimals(self.preds, float(np.finfo(preds.dtype).eps))
+        if self.decimals:
+            rounding = min(0.51 * preds.shape[1] * 10.0**-self.decimals, ROUNDED_AT_MOST)
+            self.tolerance = max(self.tolerance, rounding)
+
+    def misses_one(self) -> bool:
+        """Whether a probed row of predictions sums further from 1 than the dtype explains."""
+        with np.errstate(invalid="ignore"):
+            return bool((np.abs(self.preds.sum(1) - 1) > self.tolerance).any())
 
     @property
     def same_shape(self) -> bool:
@@ -124,20 +135,22 @@ def _numbers(block: Any) -> np.ndarray[Any, Any]:
     return _array(block).astype(np.float64)
 
 
-def _decimals(preds: np.ndarray[Any, Any]) -> int | None:
-    """Return to how many decimals, 1 to 5, all values were rounded; None where they were not."""
+def _decimals(preds: np.ndarray[Any, Any], eps: float) -> int | None:
+    """Return to how many decimals, 1 to 5, the values were rounded; None where they were not.
+
+    ``eps`` is that of the stored dtype: a rounded value is off by no more of itself.
+    """
     values = preds[np.isfinite(preds)]
     if values.size and not ((values >= 0) & (values <= 1)).mean() >= MAJORITY:
         return None
     for decimals in range(1, 6):
         scaled = values * 10.0**decimals
-        # float32 holds 1 to 7 digits: 0.02 of the last decimal is more than it can miss
-        if (np.abs(scaled - np.round(scaled)) < 0.02).mean() >= MAJORITY:
+        if (np.abs(scaled - np.round(scaled)) <= 4 * eps * np.abs(scaled)).mean() >= MAJORITY:
             return decimals
     return None
 
 
-def _tolerance(preds: Rows, stored: Any, decimals: int | None) -> float:
+def _tolerance(preds: Rows, stored: Any) -> float:
     """Return how far a row of probabilities may sum from 1: what its precision explains, and not more."""
     classes = max(preds.shape[1:2], default=1)
     if getattr(preds, "scale", None):
@@ -145,5 +158,4 @@ def _tolerance(preds: Rows, stored: Any, decimals: int | None) -> float:
         return 1.02 * classes / scale
     if getattr(preds, "bfloat16", False) or getattr(stored, "coarse", False):
         return 0.05
-    rounded = 0.51 * classes * 10.0**-decimals if decimals else 0.0
-    return max(rounded, 1e-2 if preds.dtype.itemsize == 2 else 1e-3)
+    return 1e-2 if preds.dtype.itemsize == 2 else 1e-3
