@@ -10,8 +10,13 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from hypothesis import settings
 
 from evaltool.cli import main
+
+# the same examples at every run, and no limit on a time that another job on the cores decides
+settings.register_profile("seeded", derandomize=True, deadline=None)
+settings.load_profile("seeded")
 
 ROOT = Path(__file__).parent.parent
 

@@ -83,11 +83,11 @@ def dice(p: Any, y: Any, *, nr: float = 1, dr: float = 1, squared: bool = False)
     return 1 - (2 * overlap + exact(nr)) / (size + exact(dr))
 
 
-def worst_error(got: Any, expected: Sequence[Any]) -> float:
+def worst_error(got: Any, expected: Sequence[Any], *, steps: int = 2) -> float:
     """Return the largest relative error of float32 values.
 
-    Below the smallest normal number a float32 has fewer digits: there two of its steps are no error. A value beyond the
-    largest has to be inf.
+    Below the smallest normal number a float32 has fewer digits: there ``steps`` of them are no error (a sum may miss by
+    one for each of its terms). A value beyond the largest has to be inf.
     """
     worst = 0.0
     for value, true in zip(np.asarray(got, np.float64).ravel().tolist(), expected, strict=True):
@@ -97,6 +97,6 @@ def worst_error(got: Any, expected: Sequence[Any]) -> float:
         error = abs(exact(value) - true)
         if np.isnan(value) or np.isinf(value):
             return np.inf
-        if error > 2 * SMALLEST or abs(true) >= SMALLEST_NORMAL:
+        if error > steps * SMALLEST or abs(true) >= SMALLEST_NORMAL:
             worst = max(worst, float(error / abs(true)) if true else (np.inf if error else 0.0))
     return worst

@@ -108,7 +108,7 @@ logit_rows = hnp.arrays(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(logits=logit_rows, gamma=st.floats(0, 5), data=st.data())
 def test_focal_of_random_draws(logits, gamma, data):
     n, c = logits.shape
@@ -118,7 +118,7 @@ def test_focal_of_random_draws(logits, gamma, data):
     assert oracle.worst_error(got, expected) < TOLERANCE
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     logits=hnp.arrays(np.float32, (2, 3, 5), elements=st.floats(-110, 110, width=32)),
     labels=hnp.arrays(np.int64, (2, 5), elements=st.integers(0, 2)),
@@ -133,8 +133,8 @@ def test_dice_of_random_draws(logits, labels, squared):
             oracle.dice([q[c] for q in p], [int(t == c) for t in y], squared=squared) for c in sorted(set(y.tolist()))
         ]
         expected.append(mp.fsum(per_class) / len(per_class))
-    # a sum of five float32 probabilities carries their relative error, and the loss has no smaller part than 2^-149
-    assert oracle.worst_error(got, expected) < TOLERANCE
+    # a class sums five positions, each of which may miss by a step of the subnormal numbers
+    assert oracle.worst_error(got, expected, steps=20) < TOLERANCE
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

@@ -18,7 +18,7 @@ def quantiles(values, pieces=3):
     return exact_quantiles(histogram, lambda: np.array_split(values, pieces), AT)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(hnp.arrays(np.float32, st.integers(1, 60), elements=st.floats(width=32, allow_nan=False, allow_infinity=False)))
 def test_equal_numpys(values):
     # the interpolation in float64 may round once more than numpy's
