@@ -161,6 +161,20 @@ def test_masks_of_another_layout_get_a_hint(task, preds_shape, labels_shape, hin
         decision(logits(*preds_shape), classes(*labels_shape), task=task)
 
 
+@pytest.mark.parametrize("n", [3, 40])
+def test_large_images_are_probed_at_some_positions(n):
+    """The probe of 40 images of 2 MB looks at no more than its share, and sees the same."""
+    from evaltool.detect.probe import Probe
+
+    images = np.broadcast_to(softmax(logits(1, 8, 256, 256)), (n, 8, 256, 256))
+    masks = np.broadcast_to(classes(1, 256, 256, c=8), (n, 256, 256))
+    probe = Probe(open_preds(images), open_labels(masks), -100)
+    assert probe.preds.nbytes <= 1 << 25
+    assert probe.preds.shape[0] == probe.labels.shape[0] == min(n, 8)
+    chosen = decision(images, masks)
+    assert (chosen.task, chosen.preds_are) == ("segmentation", "probs")
+
+
 def test_large_files_are_probed_evenly():
     class Counting:
         name, path, dtype = "preds", None, np.dtype(np.float32)

@@ -32,8 +32,10 @@ class Probe:
         self.labels_dtype = labels.dtype
         self.ignore_index = ignore_index
         pieces = _pieces(preds)
-        self.preds = np.concatenate([_numbers(preds.read(a, b)) for a, b in pieces])
-        self.labels = np.concatenate([_array(labels.read(a, b)) for a, b in pieces])
+        stride = _stride(preds.shape, sum(b - a for a, b in pieces))
+        self.preds = np.concatenate([_thinned(preds.read(a, b), 2, stride).astype(np.float64) for a, b in pieces])
+        keep = 2 if labels.shape == preds.shape else 1
+        self.labels = np.concatenate([_thinned(labels.read(a, b), keep, stride) for a, b in pieces])
         self.known = self.labels[self.labels != ignore_index]
         stored = getattr(preds, "rows", preds)
         self.tolerance = _tolerance(preds, stored)
@@ -114,11 +116,25 @@ def _pieces(preds: Rows) -> list[tuple[int, int]]:
     n = preds.shape[0]
     row = max(1, int(np.prod(preds.shape[1:], dtype=np.int64)) * preds.dtype.itemsize)
     rows = min(n, max(8, min(PROBE_ROWS, PROBE_BYTES // row)))
-    if rows == n:
+    if rows == n and n * row <= PROBE_BYTES:
         return [(0, n)]
     pieces = min(rows, PROBE_PIECES)
     length = rows // pieces
     return [(int(a), int(a) + length) for a in np.linspace(0, n - length, pieces).astype(np.int64)]
+
+
+def _stride(shape: tuple[int, ...], rows: int) -> int:
+    """Return which share of the positions is looked at: all of them, or every second, third, ... of large images."""
+    numbers = rows * int(np.prod(shape[1:], dtype=np.int64))
+    return max(1, numbers * np.dtype(np.float64).itemsize // PROBE_BYTES)
+
+
+def _thinned(block: Any, keep: int, stride: int) -> np.ndarray[Any, Any]:
+    """Return a block [n, ...] whose axes from ``keep`` on are one, of every stride-th position."""
+    array = _array(block)
+    if stride == 1 or array.ndim <= keep:
+        return array
+    return np.array(array.reshape((*array.shape[:keep], -1))[..., ::stride])
 
 
 def _array(block: Any) -> np.ndarray[Any, Any]:
@@ -129,10 +145,6 @@ def _array(block: Any) -> np.ndarray[Any, Any]:
 
 def _is_half(block: Any) -> bool:
     return str(block.dtype) in ("torch.bfloat16", "torch.float16")
-
-
-def _numbers(block: Any) -> np.ndarray[Any, Any]:
-    return _array(block).astype(np.float64)
 
 
 def _decimals(preds: np.ndarray[Any, Any], eps: float) -> int | None:

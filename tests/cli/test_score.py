@@ -246,11 +246,11 @@ def test_unknown_command(cli):
     assert "No such command 'scroe'" in result.stderr
 
 
-def large(tmp_path, gigabytes):
-    """Write predictions of zeros, which take no disk, and labels."""
-    rows = int(gigabytes * 1e9 / 4000)
-    np.lib.format.open_memmap(tmp_path / "preds.npy", "w+", np.float32, (rows, 1000))
-    np.save(tmp_path / "labels.npy", np.arange(rows, dtype=np.int64) % 1000)
+def large(tmp_path, *shape):
+    """Write float32 predictions of zeros, which take no disk, and labels."""
+    np.lib.format.open_memmap(tmp_path / "preds.npy", "w+", np.float32, shape)
+    positions = (shape[0], *shape[2:])
+    np.save(tmp_path / "labels.npy", (np.arange(np.prod(positions)) % shape[1]).astype(np.int16).reshape(positions))
 
 
 def test_plain_progress_on_long_work(tmp_path, monkeypatch):
@@ -289,9 +289,10 @@ def test_bar_on_a_terminal(small, tmp_path):
 
 
 @pytest.mark.slow
-def test_memory_does_not_grow_with_the_file(tmp_path):
-    """4 GB of predictions within 400 MB above the imports."""
-    large(tmp_path, 4)
+@pytest.mark.parametrize("shape", [(1_000_000, 1000), (30, 21, 512, 512)], ids=["4 GB of rows", "0.7 GB of images"])
+def test_memory_does_not_grow_with_the_file(tmp_path, shape):
+    """Within 400 MB above the imports."""
+    large(tmp_path, *shape)
     code = (
         "import resource, sys\n"
         "import numpy as np, evaltool\n"
@@ -305,13 +306,13 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     )
     assert int(result.stdout) / 1024 < 400
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss > 0
-    assert json.loads((tmp_path / "out.run/summary.json").read_text())["n_scored"] == 1_000_000
+    assert json.loads((tmp_path / "out.run/summary.json").read_text())["n_scored"] == shape[0]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_killed_job_leaves_no_run_and_can_be_repeated(tmp_path, how):
-    large(tmp_path, 1)
+    large(tmp_path, 250_000, 1000)
     process = subprocess.Popen([*EVALTOOL, "score", "preds.npy", "labels.npy"], cwd=tmp_path, stderr=subprocess.PIPE)
     run = tmp_path / "preds.run"
     deadline = time.monotonic() + 60
