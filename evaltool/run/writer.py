@@ -37,7 +37,6 @@ class RunWriter:
 
     def __init__(self, directory: Path, schema: pa.Schema, *, overwrite: bool) -> None:
         self.directory = directory
-        self._schema = schema
         check_output(directory, overwrite=overwrite)
         self._made = [path for path in (directory, *directory.parents) if not path.exists()]
         try:
