@@ -147,6 +147,12 @@ def loss_class(name: str) -> type["nn.Module"]:
     return found
 
 
+def free_parameters(cls: type["nn.Module"]) -> dict[str, Any]:
+    """Return the parameters of a loss that a SPEC may set, with their defaults."""
+    known = inspect.signature(cls).parameters
+    return {name: parameter.default for name, parameter in known.items() if name not in SET_BY_SCORER}
+
+
 def build_loss(spec: LossSpec, **set_by_scorer: Any) -> "nn.Module":
     """Return the module of a spec; of ``set_by_scorer`` it gets what it takes.
 
@@ -155,7 +161,7 @@ def build_loss(spec: LossSpec, **set_by_scorer: Any) -> "nn.Module":
     """
     cls = loss_class(spec.name)
     known = inspect.signature(cls).parameters
-    free = [name for name in known if name not in SET_BY_SCORER]
+    free = free_parameters(cls)
     for name in spec.parameters:
         if name not in free:
             near = difflib.get_close_matches(name, free, n=1)

@@ -57,3 +57,8 @@ COLUMN_MEANINGS = {
     "accuracy": "share of the valid positions predicted right",
     "iou": "intersection over union, mean over the classes in the label",
 }
+
+
+def is_softmax(task: str, foreground: bool) -> bool:
+    """Whether the classes share one distribution per position; in the other classifications each has a sigmoid."""
+    return task == "multiclass" or (task == "segmentation" and not foreground)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evaltool.detect.probe import MAJORITY, Probe
+from evaltool.schema import is_softmax
 
 
 class KindDecision(NamedTuple):
@@ -19,7 +20,7 @@ def decided_kind(probe: Probe, task: str, preds_are: str, foreground: bool) -> K
     """Return the kind of the predictions."""
     if task == "regression":
         return KindDecision(None, "")
-    one_per_class = task == "multiclass" or (task == "segmentation" and not foreground)
+    one_per_class = is_softmax(task, foreground)
     guess = _guessed(probe, one_per_class)
     if preds_are == "auto":
         return guess

@@ -5,15 +5,13 @@ from typing import Any
 import numpy as np
 
 from evaltool.errors import EvaltoolError
-from evaltool.readers import Rows
+from evaltool.readers import Rows, as_array
 
 PROBE_ROWS = 1024
 PROBE_BYTES = 1 << 24
 PROBE_PIECES = 64
 ROUNDED_AT_MOST = 0.3  # a row that sums further from 1 is no rounded distribution
 MAJORITY = 0.9  # share of the probed rows that decides the kind; the others become bad_preds
-
-
 POSITION_AXES = {3: "L", 4: "HW", 5: "DHW"}
 
 
@@ -53,7 +51,7 @@ class Probe:
 
     @property
     def same_shape(self) -> bool:
-        """Whether both have one shape; an axis of one class makes no difference between [N] and [N, 1]."""
+        """Whether both have one shape; [N] and [N, 1] are two (see ``flat_preds``)."""
         return self.preds_shape == self.labels_shape
 
     @property
@@ -131,20 +129,10 @@ def _stride(shape: tuple[int, ...], rows: int) -> int:
 
 def _thinned(block: Any, keep: int, stride: int) -> np.ndarray[Any, Any]:
     """Return a block [n, ...] whose axes from ``keep`` on are one, of every stride-th position."""
-    array = _array(block)
+    array = as_array(block)
     if stride == 1 or array.ndim <= keep:
         return array
     return np.array(array.reshape((*array.shape[:keep], -1))[..., ::stride])
-
-
-def _array(block: Any) -> np.ndarray[Any, Any]:
-    return (
-        block if isinstance(block, np.ndarray) else np.asarray(block.float().cpu() if _is_half(block) else block.cpu())
-    )
-
-
-def _is_half(block: Any) -> bool:
-    return str(block.dtype) in ("torch.bfloat16", "torch.float16")
 
 
 def _decimals(preds: np.ndarray[Any, Any], eps: float) -> int | None:

@@ -18,7 +18,7 @@ from evaltool.metrics import (
     SegmentationScorecard,
 )
 from evaltool.numerics.log_odds import two_classes
-from evaltool.schema import BAD_LABEL, OK
+from evaltool.schema import BAD_LABEL, OK, is_softmax
 
 # losses of a softmax: one foreground class is given to them as the two classes background and foreground
 SOFTMAX_LOSSES = ("CrossEntropyLoss", "FocalLoss")
@@ -122,7 +122,7 @@ class TorchEngine:
     def close(self) -> None:
         """Drop the modules and restore PyTorch's number of threads."""
         self._losses = {}
-        if torch.get_num_threads() != self._threads_before or self.workers > 1:
+        if self.workers > 1:  # only then was a thread entered
             torch.set_num_threads(self._threads_before)
 
     @torch.inference_mode()
@@ -182,8 +182,7 @@ class TorchEngine:
         """Return the labels that make rows bad, and how often; int64 [2, k], a label that is no integer as NO_LABEL."""
         if self.task == "regression" or self.soft_labels:
             return np.zeros((2, 0), np.int64)
-        two = self.foreground or self.task in ("binary", "multilabel")
-        top = 1 if two else self.num_classes - 1
+        top = self.num_classes - 1 if is_softmax(self.task, self.foreground) else 1
         labels = labels[(labels != self.ignore_index) & ~((labels >= 0) & (labels <= top))]
         if labels.is_floating_point():
             labels = _integers(labels)
@@ -239,11 +238,10 @@ class TorchEngine:
         return _counted((labels * self.num_classes + pred)[valid])
 
     def _map_class_sums(self, values: Tensor, labels: Tensor, valid: Tensor) -> tuple[Array, Array]:
+        counted = valid & values.isfinite()
         if self.task == "multilabel":
-            counted = valid & values.isfinite()
             sums = torch.where(counted, values, torch.zeros_like(values)).to(torch.float64).sum(0)
             return sums.cpu().numpy(), counted.sum(0).cpu().numpy()
-        counted = valid & values.isfinite()
         return _class_sums(values[counted].cpu().numpy(), labels[counted].cpu().numpy(), self.num_classes)
 
     def _part_class_sums(self, parts: Tensor) -> tuple[Array, Array]:

@@ -116,7 +116,11 @@ def odds_ratio(odds: LabelOdds) -> Tensor:
 
 def cross_entropy(odds: LabelOdds) -> Tensor:
     """Return -log p_label >= 0 in nats."""
-    return torch.where(odds.u >= 0, odds.u, torch.zeros_like(odds.u)) + log1p(odds_ratio(odds))
+    return _cross_entropy(odds, log1p(odds_ratio(odds)))
+
+
+def _cross_entropy(odds: LabelOdds, log1p_r: Tensor) -> Tensor:
+    return torch.where(odds.u >= 0, odds.u, torch.zeros_like(odds.u)) + log1p_r
 
 
 def miss_probability(odds: LabelOdds) -> Tensor:
@@ -130,23 +134,21 @@ def label_probability(odds: LabelOdds) -> Tensor:
     return miss_probability(LabelOdds(-odds.u, -odds.low))
 
 
-def focusing_factor(odds: LabelOdds, gamma: Tensor) -> Tensor:
-    """Return (1 - p_label)^gamma, whose gradient is finite for every gamma >= 0, at p_label = 1 as well.
+def focal(odds: LabelOdds, gamma: Tensor) -> Tensor:
+    """Return (1 - p_label)^gamma (-log p_label) in nats.  Lin et al. 2017, arXiv:1708.02002, eq. 4.
 
-    ``pow`` is not: its derivative holds (1 - p)^(gamma - 1), which overflows for gamma < 1.
+    Its gradient is finite for every gamma >= 0, at p_label = 1 as well. That of ``pow`` is not: it holds
+    (1 - p)^(gamma - 1), which overflows for gamma < 1.
     """
+    log1p_r = log1p(odds_ratio(odds))
     positive = odds.u >= 0
     zero = torch.zeros_like(odds.u)
     # log(1 - p) = min(u, 0) - log1p(r), in two factors: their difference would round by gamma times as much.
     # -1e30 for -inf: gamma = 0 has to give exp(0), not 0 * inf
     far = (gamma * torch.where(positive, zero, odds.u).clamp(min=-1e30)).exp()
-    near = (-gamma * log1p(odds_ratio(odds))).exp()
-    return far * near * (1 + gamma * torch.where(positive, zero, odds.low))
-
-
-def focal(odds: LabelOdds, gamma: Tensor) -> Tensor:
-    """Return (1 - p_label)^gamma (-log p_label) in nats.  Lin et al. 2017, arXiv:1708.02002, eq. 4."""
-    return focusing_factor(odds, gamma) * cross_entropy(odds)
+    near = (-gamma * log1p_r).exp()
+    focusing = far * near * (1 + gamma * torch.where(positive, zero, odds.low))
+    return focusing * _cross_entropy(odds, log1p_r)
 
 
 class TopClass(NamedTuple):

@@ -84,14 +84,20 @@ class ConvertedRows:
         """Return rows start to stop, converted."""
         block = self.rows.read(start, stop)
         if self.bfloat16:
-            if not isinstance(block, np.ndarray):
-                block = block.cpu().numpy()
+            block = as_array(block)
             # raw bytes have no order of their own: they are taken as little-endian, as every framework writes them
             bits = block.view("<u2") if block.dtype.kind == "V" else block
             return (bits.astype(np.uint16).astype(np.uint32) << 16).view(np.float32)
         if self.scale:
             return _scaled(block, self.scale)
         return block.astype(self.dtype, copy=False) if isinstance(block, np.ndarray) else block
+
+
+def as_array(block: Any) -> np.ndarray[Any, Any]:
+    """Return a block that a reader gave, array or tensor on any device, as an array (bfloat16 as float32)."""
+    if isinstance(block, np.ndarray):
+        return block
+    return np.asarray(block.float().cpu() if str(block.dtype) == "torch.bfloat16" else block.cpu())
 
 
 def _scaled(block: Any, scale: float) -> Any:

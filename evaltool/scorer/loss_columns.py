@@ -1,7 +1,6 @@
 """From what the user asks for (SPECs, modules, files, class weights) to loss columns."""
 
 import copy
-import inspect
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,13 +11,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from evaltool.catalogue import CATALOGUE, LossSpec, build_loss, check_column_name
+from evaltool.catalogue import CATALOGUE, LossSpec, build_loss, check_column_name, free_parameters
 from evaltool.detect import Decision
 from evaltool.engines.torchscript import load_module, manifest_of
 from evaltool.errors import EvaltoolError
-from evaltool.readers import Rows
+from evaltool.readers import Rows, as_array
 from evaltool.run.manifest import file_record
-from evaltool.schema import DEFAULT_LOSSES, SOFT_LABEL_LOSSES
+from evaltool.schema import DEFAULT_LOSSES, SOFT_LABEL_LOSSES, is_softmax
 from evaltool.weights import class_weights as weights_by_rule
 
 LABELS_PER_READ = 1 << 22
@@ -119,7 +118,7 @@ def _from_spec(
         replace(spec, parameters=parameters),
         ignore_index=ignore_index,
         preds_are=decision.preds_are or "logits",
-        activation=_activation(decision),
+        activation="softmax" if is_softmax(decision.task, decision.foreground) else "sigmoid",
     )
     _check_lengths(spec.name, module, decision)
     values = _parameter_values(module, parameters)
@@ -170,11 +169,6 @@ def _check_fits(spec: LossSpec, decision: Decision) -> None:
         )
 
 
-def _activation(decision: Decision) -> str:
-    softmax = decision.task == "multiclass" or (decision.task == "segmentation" and not decision.foreground)
-    return "softmax" if softmax else "sigmoid"
-
-
 def _weight_parameters(name: str, weights: Sequence[float], decision: Decision) -> dict[str, Any]:
     """Return the parameters by which a loss takes class weights; none for a loss that has no such parameter."""
     if name == "ce":
@@ -197,9 +191,7 @@ def takes_class_weights(column: LossColumn) -> bool:
 
 
 def _parameter_values(module: nn.Module, given: Mapping[str, Any]) -> dict[str, Any]:
-    known = inspect.signature(type(module)).parameters
-    free = [name for name in known if name not in ("preds_are", "reduction", "activation", "ignore_index")]
-    return {name: _plain(given.get(name, known[name].default)) for name in free}
+    return {name: _plain(given.get(name, default)) for name, default in free_parameters(type(module)).items()}
 
 
 def _plain(value: Any) -> Any:
@@ -232,8 +224,7 @@ def _label_counts(decision: Decision, labels: Rows, ignore_index: int) -> np.nda
     row = max(1, int(np.prod(labels.shape[1:], dtype=np.int64)))
     step = max(1, LABELS_PER_READ // row)
     for start in range(0, labels.shape[0], step):
-        block = labels.read(start, min(start + step, labels.shape[0]))
-        values = np.asarray(block.cpu() if hasattr(block, "cpu") else block).astype(np.float64)
+        values = as_array(labels.read(start, min(start + step, labels.shape[0]))).astype(np.float64)
         inside = (values != ignore_index) & (values >= 0)
         if decision.soft_labels or decision.one_hot or decision.task == "multilabel":
             counts += np.where(inside & (values <= 1), values, 0).sum(0)

@@ -3,7 +3,7 @@
 from evaltool.block import NO_LABEL
 from evaltool.detect import Decision
 from evaltool.run.state import State
-from evaltool.schema import BAD_STATUSES, STATUSES
+from evaltool.schema import BAD_STATUSES, STATUSES, is_softmax
 
 NEARLY_ALL = 0.9  # of the bad labels share one value: that value is the mistake
 
@@ -24,16 +24,17 @@ def too_many_bad(state: State, decision: Decision, *, max_bad: float, ignore_ind
 
 
 def _hint(status: str, state: State, decision: Decision, ignore_index: int) -> str:
+    softmax = is_softmax(decision.task, decision.foreground)
     if status == "bad_preds":
         kind = decision.preds_are
         rows = "leave [0, 1]" if kind == "probs" else "are above 0"
-        if decision.task in ("multiclass", "segmentation") and not decision.foreground:
+        if softmax:
             rows += f" or do not sum to 1 within {decision.tolerance:.2g}"
         return f"The predictions do not look like {kind}: wrong --preds-are? These rows {rows}."
     if status == "nonfinite":
         return "The predictions hold NaN or +inf: did the model overflow (half precision), or were rows never filled?"
     c = decision.num_classes
-    two = decision.foreground or decision.task in ("binary", "multilabel")
+    two = bool(c) and not softmax
     expected = "expected 0 or 1" if two else f"expected 0..{c - 1}" if c else "expected finite numbers"
     counts = {value: count for value, count in state.bad_labels.items() if value != NO_LABEL}
     if not counts:

@@ -350,6 +350,18 @@ def test_class_weights_of_multiclass(rule):
     np.testing.assert_array_equal(scores["dice"], plain["dice"])
 
 
+def test_class_weights_are_counted_from_labels_of_any_sort():
+    preds, labels = problem("multiclass")
+    reference = evaltool.score(preds, labels, class_weights="inverse")
+    for given in (
+        torch.from_numpy(labels),
+        torch.from_numpy(labels).bfloat16(),
+        labels.astype(">i4"),
+        np.eye(5)[labels],
+    ):
+        assert evaltool.score(preds, given, class_weights="inverse").table.equals(reference.table)
+
+
 @pytest.mark.parametrize("task", ["binary", "foreground", "multilabel"])
 def test_class_weights_of_sigmoids(task):
     preds, labels = problem(task)
