@@ -8,7 +8,6 @@ STATUSES = ("ok", "ignored", "nonfinite", "bad_label", "bad_preds")
 OK, IGNORED, NONFINITE, BAD_LABEL, BAD_PREDS = range(len(STATUSES))
 BAD_STATUSES = ("nonfinite", "bad_label", "bad_preds")
 
-SOFT_LABEL_LOSSES = ("ce", "dice")  # the losses of a softmax that are defined for shares of the classes
 DEFAULT_LOSSES = {
     "multiclass": ("ce", "focal", "dice"),
     "segmentation": ("ce", "focal", "dice"),
@@ -16,8 +15,10 @@ DEFAULT_LOSSES = {
     "multilabel": ("bce", "binary-focal", "dice"),
     "regression": ("l1", "mse"),
 }
+DEFAULT_LOSSES_OF_SHARES = ("ce", "dice")  # where labels are shares of the classes
 
 WEIGHT_RULES = ("inverse", "sqrt-inverse", "median-frequency", "enet", "effective-number", "repeat-factor")
+WEIGHT_WORDS = {**{rule: rule for rule in WEIGHT_RULES}, "balanced": "effective-number"}  # what is typed for a rule
 PREDS_DTYPES = ("bfloat16", "float16", "float32", "float64")
 PROGRESS = ("auto", "rich", "plain", "none")
 ENGINES = ("auto", "torch", "torchscript")

@@ -9,8 +9,7 @@ from typing import Any
 
 import click
 
-from evaltool.catalogue import CATALOGUE
-from evaltool.schema import ENGINES, KINDS, PREDS_DTYPES, PROGRESS, TASKS, WEIGHT_RULES
+from evaltool.schema import ENGINES, KINDS, PREDS_DTYPES, PROGRESS, TASKS, WEIGHT_WORDS
 
 
 class Share(click.ParamType):  # type: ignore[type-arg]
@@ -93,15 +92,15 @@ class Device(click.ParamType):  # type: ignore[type-arg]
     "losses",
     metavar="SPEC",
     multiple=True,
-    help="ce, focal:gamma=2,alpha=0.25 or hard=focal:gamma=5, which names the column; repeatable; one of "
-    f"{', '.join(CATALOGUE)}.  [default: by task]",
+    help="ce, focal:gamma=2,alpha=balanced or hard=focal:gamma=5, which names the column; repeatable; "
+    "`evaltool losses` lists them.  [default: by task]",
 )
 @click.option("--ignore-index", type=Label(), default=-100, show_default=True, help="Label that counts for nothing.")
 @click.option("--class-names", metavar="FILE|a,b,c", help="One name per class.")
 @click.option(
     "--class-weights",
     metavar="FILE|RULE|1,2,3",
-    help=f"One number per class, or a rule on the label counts: {', '.join(WEIGHT_RULES)}.",
+    help=f"One number per class, or a rule on the label counts: {', '.join(WEIGHT_WORDS)}.",
 )
 @click.option("--ids", metavar="FILE[:COLUMN]", help="One id per sample: .csv, .parquet, .npy, or one per line.")
 @click.option(

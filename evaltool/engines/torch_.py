@@ -1,6 +1,6 @@
 """The engine ``torch``: eager PyTorch over scorecards and losses; ``torchscript`` runs the same modules compiled."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,6 @@ from evaltool.metrics import (
 )
 from evaltool.numerics.log_odds import two_classes
 from evaltool.schema import BAD_LABEL, OK, is_softmax
-
-# losses of a softmax: one foreground class is given to them as the two classes background and foreground
-SOFTMAX_LOSSES = ("CrossEntropyLoss", "FocalLoss")
 
 
 def chosen_device(device: str) -> torch.device:
@@ -67,6 +64,7 @@ class TorchEngine:
         tolerance: how far probabilities may sum from 1.
         ignore_index: label that counts for nothing.
         losses: modules (preds, labels) -> [N] by column.
+        two_classes: the columns whose module is given one foreground class as background and foreground.
         device: where to compute.
         name: what the engine is called.
         prepare: applied to each module of evaltool, for instance compiling it.
@@ -84,6 +82,7 @@ class TorchEngine:
         tolerance: float,
         ignore_index: int,
         losses: Mapping[str, nn.Module],
+        two_classes: Collection[str] = (),
         device: torch.device,
         name: str = "torch",
         prepare: Callable[[nn.Module], nn.Module] = lambda module: module,
@@ -102,7 +101,7 @@ class TorchEngine:
         self._card = prepare(card).to(device)
         # a class of evaltool has map and by_class as this engine knows them; of others only the call is known
         self._ours = {name for name, loss in losses.items() if type(loss).__module__.startswith("evaltool.")}
-        self._softmax = {name for name in self._ours if type(losses[name]).__name__ in SOFTMAX_LOSSES}
+        self._two_classes = frozenset(two_classes)
         # somebody else's module may keep state between calls
         self.workers = torch.get_num_threads() if device.type == "cpu" and len(self._ours) == len(losses) else 1
         self._threads_before = torch.get_num_threads()
@@ -216,7 +215,7 @@ class TorchEngine:
 
     def _loss_values(self, column: str, loss: Any, preds: Tensor, labels: Tensor, block: Block) -> Any:
         preds = preds if preds.dtype == torch.float64 else preds.float()
-        if self.foreground and column in self._softmax:
+        if column in self._two_classes:
             preds = two_classes(preds.reshape(labels.shape), self.preds_are)
         if column not in self._ours or self.task not in ("segmentation", "multilabel"):
             return loss(preds, labels)
@@ -226,7 +225,8 @@ class TorchEngine:
             block.class_loss[column] = self._map_class_sums(values, labels, valid)
             return reduced_positions(values, valid, "none")
         parts = loss.by_class(preds, labels)
-        block.class_loss[column] = self._part_class_sums(parts)
+        if self.foreground or parts.size(1) == self.num_classes:  # else the value has no parts by class
+            block.class_loss[column] = self._part_class_sums(parts)
         return parts.sum(1)
 
     def _map_confusion(self, labels: Tensor, pred: Tensor) -> Array:
@@ -247,7 +247,7 @@ class TorchEngine:
     def _part_class_sums(self, parts: Tensor) -> tuple[Array, Array]:
         """Return the sums of each class's part; the counts are 0, for a part of a region loss has no mean."""
         sums = parts.to(torch.float64).sum(0).cpu().numpy()
-        if len(sums) != self.num_classes:  # one foreground class: nothing of its loss is the background's
+        if len(sums) != self.num_classes:  # one foreground class: a value without parts is its
             sums = np.array([0.0, sums.sum()])
         return sums, np.zeros(self.num_classes, np.int64)
 

@@ -11,7 +11,7 @@ import pyarrow.parquet
 
 from evaltool.errors import EvaltoolError
 from evaltool.readers.npy import NpyFile
-from evaltool.schema import WEIGHT_RULES
+from evaltool.schema import WEIGHT_WORDS
 
 TABLES = (".csv", ".tsv", ".parquet")
 
@@ -160,7 +160,7 @@ def read_class_weights(source: str | Path | Sequence[float], num_classes: int) -
     """
     if isinstance(source, (str, Path)):
         source = str(source)
-        if source in WEIGHT_RULES:
+        if source in WEIGHT_WORDS:
             return source
         values = _numbers(source)
         where = source
@@ -198,5 +198,5 @@ def _numbers(source: str) -> list[float]:
     except ValueError:
         raise EvaltoolError(
             f"these are no class weights\n  {source}\n"
-            f"  Give a file with one number per class, numbers as 1,2,0.5, or one of {', '.join(WEIGHT_RULES)}."
+            f"  Give a file with one number per class, numbers as 1,2,0.5, or one of {', '.join(WEIGHT_WORDS)}."
         ) from None

@@ -266,14 +266,16 @@ def _open_engine(
     # here: torch takes seconds to import, and bad input should not have to wait for it
     from evaltool.engines.torch_ import TorchEngine, chosen_device
     from evaltool.engines.torchscript import torchscript_engine
-    from evaltool.scorer.loss_columns import loss_columns, resolved_class_weights, takes_class_weights
+    from evaltool.scorer.label_counts import LabelCounts
+    from evaltool.scorer.loss_columns import loss_columns
 
     weights = None
     if options.class_weights is not None:
         if not decision.num_classes:
             raise EvaltoolError("the task regression has no classes to weigh\n  Leave --class-weights out.")
         given = read_class_weights(options.class_weights, decision.num_classes)
-        weights = resolved_class_weights(given, decision, labels, options.ignore_index)
+        counts = LabelCounts(labels, decision, options.ignore_index)
+        weights = counts.weights(given, f"--class-weights {given}") if isinstance(given, str) else given
     place = chosen_device(device)
     columns = loss_columns(
         asked,
@@ -284,13 +286,15 @@ def _open_engine(
         trust=options.trust,
         device=place,
     )
-    unweighted = [name for name, column in columns.items() if not takes_class_weights(column)]
+    unweighted = [name for name, column in columns.items() if not column.weighted]
     if weights is not None and unweighted:
         watcher.warned(f"class weights do not apply to {', '.join(unweighted)}")
     make = torchscript_engine if options.engine == "torchscript" else TorchEngine
     known = {name: value for name, value in asdict(decision).items() if name not in ("reasons", "doubts")}
     modules = {name: column.module for name, column in columns.items()}
-    return make(**known, ignore_index=options.ignore_index, losses=modules, device=place), columns
+    two_classes = [name for name, column in columns.items() if column.two_classes]
+    engine = make(**known, ignore_index=options.ignore_index, losses=modules, two_classes=two_classes, device=place)
+    return engine, columns
 
 
 def _quantiles(state: State, sink: "TableInMemory | RunWriter") -> dict[str, list[float | None]]:

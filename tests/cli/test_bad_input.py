@@ -235,25 +235,40 @@ error: cannot write the run
     "preds.npy labels.npy --loss fcal": """\
 error: no loss is called 'fcal'
   --loss fcal
-  Did you mean focal or binary-focal? The losses are ce, bce, focal, binary-focal, dice, l1, smooth-l1, mse.
+  Did you mean focal? `evaltool losses` lists them.
 """,
     "preds.npy labels.npy --loss bce": DECIDED
     + """\
 error: the loss bce does not fit the task multiclass
   bce is for binary, multilabel, segmentation
-  For multiclass there are ce, focal, dice.
+  `evaltool losses --task multiclass` lists those that do.
 """,
     "masks.npy mask_labels.npy --loss bce": MASKS_DECIDED
     + """\
 error: the loss bce does not fit the task segmentation with several classes
   bce is for binary, multilabel, segmentation
-  For segmentation there are ce, focal, dice.
+  `evaltool losses --task segmentation` lists those that do.
 """,
-    "preds.npy labels.npy --loss focal:gama=2": DECIDED
-    + """\
+    "preds.npy labels.npy --loss focal:gama=2": """\
 error: focal has no parameter 'gama'
   --loss focal:gama=2
   Did you mean gamma? It takes gamma, alpha.
+""",
+    "preds.npy labels.npy --loss mse:beta=2": """\
+error: mse has no parameter 'beta'
+  --loss mse:beta=2
+  It takes none.
+""",
+    "preds.npy labels.npy --loss dice:activation=sigmoid": """\
+error: activation is no parameter of a single loss
+  --loss dice:activation=sigmoid
+  It is the same for every loss and follows from the task, the kind of the predictions and --ignore-index.
+""",
+    "binary.npy binary_labels.npy --loss balanced-ce": BINARY_DECIDED
+    + """\
+error: the loss balanced-ce is 0 for every sample of the task binary
+  it balances the labels within a sample, and a sample has one label
+  Give beta a number, as in --loss balanced-ce:beta=0.5.
 """,
     "preds.npy labels.npy --loss focal:gamma=-1": DECIDED
     + """\
@@ -355,7 +370,7 @@ error: there is not one weight per class
     + """\
 error: these are no class weights
   invers
-  Give a file with one number per class, numbers as 1,2,0.5, or one of inverse, sqrt-inverse, median-frequency, enet, effective-number, repeat-factor.
+  Give a file with one number per class, numbers as 1,2,0.5, or one of inverse, sqrt-inverse, median-frequency, enet, effective-number, repeat-factor, balanced.
 """,
     "preds.npy labels.npy --class-weights 1,2,3,-4": DECIDED
     + """\

@@ -15,26 +15,11 @@ import evaltool
 from evaltool.errors import EvaltoolError
 from evaltool.losses import CrossEntropyLoss, FocalLoss
 
+from .problems import TASKS, problem
+
 ENGINES = ["torch", "torchscript"]
 
 
-def problem(task, n=60, seed=0):
-    """Return predictions and labels of a task."""
-    rng = np.random.default_rng(seed)
-    if task == "multiclass":
-        return rng.normal(0, 3, (n, 5)).astype(np.float32), rng.integers(0, 5, n)
-    if task == "binary":
-        return rng.normal(0, 3, n).astype(np.float32), rng.integers(0, 2, n)
-    if task == "multilabel":
-        return rng.normal(0, 3, (n, 5)).astype(np.float32), rng.integers(0, 2, (n, 5))
-    if task == "segmentation":
-        return rng.normal(0, 3, (n, 4, 6, 5)).astype(np.float32), rng.integers(0, 4, (n, 6, 5))
-    if task == "foreground":
-        return rng.normal(0, 3, (n, 1, 6, 5)).astype(np.float32), rng.integers(0, 2, (n, 6, 5))
-    return rng.normal(0, 3, (n, 3)).astype(np.float32), rng.normal(0, 3, (n, 3)).astype(np.float32)
-
-
-TASKS = ["multiclass", "binary", "multilabel", "segmentation", "foreground", "regression"]
 EXPECTED_COLUMNS = {
     "multiclass": "index label pred status ce focal dice p_label p_pred margin entropy",
     "binary": "index label pred status bce binary_focal dice p_label p_pred margin entropy",

@@ -1,0 +1,30 @@
+"""The registry of losses by name, and the SPEC that names one with its parameters.
+
+Nothing here imports torch before a loss is built, so that a misspelt name or parameter is answered at once.
+"""
+
+from evaltool.catalogue.entries import CATALOGUE, LossEntry
+from evaltool.catalogue.names import OTHER_NAMES, unknown_loss
+from evaltool.catalogue.spec import (
+    SET_BY_SCORER,
+    LossSpec,
+    build_loss,
+    check_column_name,
+    entry_of,
+    loss_class,
+    parse_spec,
+)
+
+__all__ = [
+    "CATALOGUE",
+    "OTHER_NAMES",
+    "SET_BY_SCORER",
+    "LossEntry",
+    "LossSpec",
+    "build_loss",
+    "check_column_name",
+    "entry_of",
+    "loss_class",
+    "parse_spec",
+    "unknown_loss",
+]

@@ -1,0 +1,94 @@
+"""Every loss of the catalogue in every task it fits: the column is what the class gives, and splits by class."""
+
+import numpy as np
+import pytest
+import torch
+
+import evaltool
+from evaltool import losses
+from evaltool.catalogue import CATALOGUE, loss_class
+from evaltool.numerics.log_odds import two_classes
+
+from .problems import TASKS, problem
+
+NAMES = [name for name, entry in CATALOGUE.items() if hasattr(losses, entry.class_name)]
+
+
+def is_given(name, task):
+    """Return as what a loss is given the classes of a task, None if it does not fit."""
+    entry = CATALOGUE[name]
+    asked = ("segmentation", True) if task == "foreground" else (task, False)
+    return entry.outputs(*asked) if entry.fits(*asked) else None
+
+
+CASES = [(name, task) for name in NAMES for task in TASKS if is_given(name, task)]
+
+
+def spec_of(name, task):
+    """Return a SPEC of a loss, with the parameter that the task needs."""
+    needed = CATALOGUE[name].needs.get(task)
+    return f"{name}:{needed}=0.5" if needed else name
+
+
+@pytest.mark.parametrize(("name", "task"), CASES)
+def test_column_is_what_the_class_gives(name, task):
+    preds, labels = problem(task)
+    scores = evaltool.score(preds, labels, losses=[spec_of(name, task)])
+    record = scores.manifest["losses"][0]
+    x, y = torch.from_numpy(preds), torch.from_numpy(labels)
+    if task == "foreground" and is_given(name, task) == "softmax":
+        x = two_classes(x[:, 0], "logits")
+    expected = loss_class(name)(**record["parameters"])(x, y)
+    assert set(scores["status"]) == {"ok"}
+    assert scores.summary["n_failed"] == 0
+    # the mean of the map is taken in another order
+    np.testing.assert_allclose(scores[record["column"]], expected, rtol=1e-6, atol=1e-7)
+    shares = [row["loss_share"][record["column"]] for row in scores.summary["classes"]]
+    assert all(share is not None for share in shares)
+    if shares:
+        assert sum(shares) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("name", "task"), CASES)
+def test_compiled_column_is_the_same_bit_for_bit(name, task):
+    inputs, spec = problem(task, 7), spec_of(name, task)
+    first, second = (evaltool.score(*inputs, losses=[spec], engine=engine) for engine in ("torch", "torchscript"))
+    assert first.table.equals(second.table)
+
+
+@pytest.mark.parametrize("kind", ["probs", "log-probs"])
+@pytest.mark.parametrize("name", [name for name in NAMES if is_given(name, "segmentation")])
+def test_probabilities_give_what_logits_give(name, kind):
+    preds, labels = problem("segmentation", 7)
+    z = torch.from_numpy(preds).double()
+    given = (z.softmax(1) if kind == "probs" else z.log_softmax(1)).numpy()
+    scores, expected = (evaltool.score(x, labels, losses=[name]) for x in (given, preds.astype(np.float64)))
+    assert scores.summary["preds_are"] == kind
+    column = name.replace("-", "_")
+    np.testing.assert_allclose(scores[column], expected[column], rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if CATALOGUE[name].kind in ("softmax", "either")])
+def test_labels_that_are_shares_of_the_classes(name):
+    preds, _ = problem("multiclass")
+    shares = np.random.default_rng(1).dirichlet(np.ones(5), 60)
+    if not CATALOGUE[name].soft_labels:
+        with pytest.raises(evaltool.EvaltoolError, match=f"the loss {name} does not fit soft labels"):
+            evaltool.score(preds, shares, losses=[name])
+        return
+    scores = evaltool.score(preds, shares, losses=[name])
+    assert np.isfinite(scores[name.replace("-", "_")]).all()
+    assert scores.summary["n_failed"] == 0
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if is_given(name, "foreground")])
+def test_module_of_one_foreground_class_is_given_what_its_spec_is_given(name):
+    preds, labels = problem("foreground")
+    spec = evaltool.score(preds, labels, losses=[name])
+    parameters = spec.manifest["losses"][0]["parameters"]
+    module = evaltool.score(preds, labels, losses=[loss_class(name)(**parameters)])
+    column = name.replace("-", "_")
+    np.testing.assert_array_equal(module[column], spec[column])
+    assert [row["loss_share"] for row in module.summary["classes"]] == [
+        row["loss_share"] for row in spec.summary["classes"]
+    ]
