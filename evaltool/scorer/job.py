@@ -78,7 +78,7 @@ def score(
         preds_are: "auto", "logits", "probs" or "log-probs".
         ignore_index: label that counts for nothing.
         class_names: one per class, as a sequence, a file's path or "a,b,c".
-        class_weights: a rule ("inverse", ...), or one number per class: the weight of ce and bce, alpha of focal.
+        class_weights: a rule ("inverse", ...), or one number per class, for the losses that take them.
         ids: one per sample, as a sequence or ``FILE[:COLUMN]``.
         module: TorchScript files (preds, labels) -> [N], ``FILE`` or ``column=FILE``; each adds a column.
         trust: run TorchScript files that no manifest vouches for.
@@ -269,12 +269,12 @@ def _open_engine(
     from evaltool.scorer.label_counts import LabelCounts
     from evaltool.scorer.loss_columns import loss_columns
 
+    counts = LabelCounts(labels, decision, options.ignore_index)
     weights = None
     if options.class_weights is not None:
         if not decision.num_classes:
             raise EvaltoolError("the task regression has no classes to weigh\n  Leave --class-weights out.")
         given = read_class_weights(options.class_weights, decision.num_classes)
-        counts = LabelCounts(labels, decision, options.ignore_index)
         weights = counts.weights(given, f"--class-weights {given}") if isinstance(given, str) else given
     place = chosen_device(device)
     columns = loss_columns(
@@ -282,6 +282,7 @@ def _open_engine(
         [options.module] if isinstance(options.module, (str, Path)) else list(options.module),
         decision=decision,
         ignore_index=options.ignore_index,
+        counts=counts,
         class_weights=weights,
         trust=options.trust,
         device=place,

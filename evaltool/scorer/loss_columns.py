@@ -16,6 +16,7 @@ from evaltool.engines.torchscript import load_module, manifest_of
 from evaltool.errors import EvaltoolError
 from evaltool.run.manifest import file_record
 from evaltool.schema import DEFAULT_LOSSES, DEFAULT_LOSSES_OF_SHARES
+from evaltool.scorer.label_counts import LabelCounts
 from evaltool.scorer.spec_check import check_fits, check_lengths
 from evaltool.scorer.spec_fill import filled
 
@@ -37,6 +38,7 @@ def loss_columns(
     *,
     decision: Decision,
     ignore_index: int,
+    counts: LabelCounts,
     class_weights: Sequence[float] | None,
     trust: bool,
     device: torch.device,
@@ -51,7 +53,7 @@ def loss_columns(
         names = DEFAULT_LOSSES_OF_SHARES if decision.soft_labels else DEFAULT_LOSSES[decision.task]
         wanted = {name.replace("-", "_"): LossSpec(name.replace("-", "_"), name) for name in names}
     columns = {
-        column: _from_spec(item, decision, ignore_index, class_weights)
+        column: _from_spec(item, decision, ignore_index, counts, class_weights)
         if isinstance(item, LossSpec)
         else _from_module(column, item, decision, ignore_index)
         for column, item in wanted.items()
@@ -121,13 +123,14 @@ def _from_spec(
     spec: LossSpec,
     decision: Decision,
     ignore_index: int,
+    counts: LabelCounts,
     class_weights: Sequence[float] | None,
 ) -> LossColumn:
     check_fits(spec, decision)
     entry = spec.entry
     outputs = entry.outputs(decision.task, decision.foreground)
     softmax = outputs == "softmax"
-    given = filled(spec, outputs, class_weights)
+    given = filled(spec, outputs, class_weights, counts)
     module = build_loss(
         replace(spec, parameters=given),
         ignore_index=ignore_index,
