@@ -3,7 +3,7 @@
 Nothing here imports torch before a loss is built, so that a misspelt name or parameter is answered at once.
 """
 
-from evaltool.catalogue.entries import CATALOGUE, LossEntry
+from evaltool.catalogue.entries import CATALOGUE, NOTATION, LossEntry
 from evaltool.catalogue.names import OTHER_NAMES, unknown_loss
 from evaltool.catalogue.spec import (
     SET_BY_SCORER,
@@ -17,6 +17,7 @@ from evaltool.catalogue.spec import (
 
 __all__ = [
     "CATALOGUE",
+    "NOTATION",
     "OTHER_NAMES",
     "SET_BY_SCORER",
     "LossEntry",

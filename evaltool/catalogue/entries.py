@@ -8,9 +8,8 @@ from evaltool.schema import is_softmax
 
 # read with the formulas
 NOTATION = (
-    "y is the label, p the probability of label 1; t is the label's class, p_t its probability; w, alpha, m and N "
-    "with an index are one number per class. A value is the mean over the sample's valid positions. TP, FP and FN "
-    "are sums over positions, each class's value counts alike."
+    "y is the label and p the probability of label 1; t is the class of the label and p_t its probability; w and w_t "
+    "are the weight of the class. What has a value per position is averaged over the sample's valid positions."
 )
 
 
@@ -54,6 +53,12 @@ class LossEntry:
         """Whether one foreground class is given as the two classes background and foreground."""
         return self.kind == "softmax" or self.with_background
 
+    @property
+    def from_labels(self) -> tuple[str, ...]:
+        """The parameters that label counts can fill in."""
+        takers = {names[0] for names in self.class_weights.values() if len(names) == 1}
+        return tuple(name for name in self.parameters if name in takers or name in (*self.pairs, *self.counted))
+
     def outputs(self, task: str, foreground: bool) -> str:
         """Return as what the loss is given the classes of a task: "softmax", "sigmoid", "sigmoids" or "real"."""
         if task == "regression":
@@ -92,7 +97,7 @@ CATALOGUE = {
     "bce": LossEntry(
         "BinaryCrossEntropyLoss",
         "sigmoid",
-        "-(pos_weight y log p + neg_weight (1 - y) log(1 - p))",
+        "-w (pos_weight y log p + neg_weight (1 - y) log(1 - p))",
         "",
         SIGMOID_TASKS,
         {"pos_weight": None, "neg_weight": None, "weight": None},
@@ -110,7 +115,7 @@ CATALOGUE = {
     "binary-focal": LossEntry(
         "BinaryFocalLoss",
         "sigmoid",
-        "alpha_t (1 - p_t)^gamma (-log p_t), p_t = p if y else 1 - p",
+        "w alpha_t (1 - p_t)^gamma (-log p_t), p_t = p if y else 1 - p",
         "Lin 2017, arXiv:1708.02002",
         SIGMOID_TASKS,
         {"gamma": 2.0, "alpha": None, "weight": None},
@@ -120,7 +125,7 @@ CATALOGUE = {
     "ova-focal": LossEntry(
         "OneVsAllFocalLoss",
         "softmax",
-        "mean over all classes c of w_c times the binary focal of p_c against the rest, the label being 1 where c = t",
+        "mean over all classes c of w_c binary-focal(p_c), y = 1 where c = t, else 0",
         "Lin 2017, arXiv:1708.02002",
         SOFTMAX_TASKS,
         {"gamma": 2.0, "alpha": None, "weight": None},
@@ -139,8 +144,8 @@ CATALOGUE = {
     "ohem-ce": LossEntry(
         "OhemCrossEntropyLoss",
         "sigmoid",
-        "sum of bce over the k positives and the m = min(negatives, negative_ratio k) negatives of largest bce, "
-        "/ (k + m + eps)",
+        "(sum of bce over the k positives and the m negatives where it is largest) / (k + m + eps), "
+        "m = min(negatives, negative_ratio k)",
         "Liao 2020, arXiv:1911.08947",
         ("multilabel", "segmentation"),
         {"negative_ratio": 3.0, "eps": 0.0},
@@ -158,7 +163,8 @@ CATALOGUE = {
     "generalized-dice": LossEntry(
         "GeneralizedDiceLoss",
         "either",
-        "1 - (2 sum_c w_c sum(p y) + smooth_nr) / (sum_c w_c sum(p + y) + smooth_dr), w_c = 1 / sum(y_c)^2",
+        "1 - (2 sum_c w_c sum(p y) + smooth_nr) / (sum_c w_c sum(p + y) + smooth_dr), w_c = 1 / sum(y_c)^2; "
+        "a class without a label has the largest w_c of the others",
         "Sudre 2017, arXiv:1707.03237",
         ("multiclass", "multilabel", "segmentation"),
         {"smooth_nr": 0.0, "smooth_dr": 0.0},
@@ -234,7 +240,7 @@ CATALOGUE = {
     "asymmetric": LossEntry(
         "AsymmetricLoss",
         "sigmoid",
-        "y (1 - p)^gamma_pos (-log p) + (1 - y) q^gamma_neg (-log(1 - q)), q = max(p - clip, 0)",
+        "w (y (1 - p)^gamma_pos (-log p) + (1 - y) q^gamma_neg (-log(1 - q))), q = max(p - clip, 0)",
         "Ridnik 2021, arXiv:2009.14119",
         SIGMOID_TASKS,
         {"gamma_pos": 1.0, "gamma_neg": 4.0, "clip": 0.05, "weight": None},
@@ -261,7 +267,7 @@ CATALOGUE = {
     "logit-adjusted": LossEntry(
         "LogitAdjustedLoss",
         "softmax",
-        "ce of the logits + tau log(prior)",
+        "ce of the logits + tau log(prior), prior as shares",
         "Menon 2021, arXiv:2007.07314",
         SOFTMAX_TASKS,
         {"prior": None, "tau": 1.0, "weight": None},
@@ -282,7 +288,7 @@ CATALOGUE = {
     "quality-focal": LossEntry(
         "QualityFocalLoss",
         "sigmoid",
-        "|y - p|^beta (-(y log p + (1 - y) log(1 - p)))",
+        "w |y - p|^beta (-(y log p + (1 - y) log(1 - p)))",
         "Li 2020, arXiv:2006.04388",
         SIGMOID_TASKS,
         {"beta": 2.0, "weight": None},
@@ -291,7 +297,7 @@ CATALOGUE = {
     "varifocal": LossEntry(
         "VarifocalLoss",
         "sigmoid",
-        "y (-(y log p + (1 - y) log(1 - p))) where y > 0, else alpha p^gamma (-log(1 - p))",
+        "w y (-(y log p + (1 - y) log(1 - p))) where y > 0, else w alpha p^gamma (-log(1 - p))",
         "Zhang 2021, arXiv:2008.13367",
         SIGMOID_TASKS,
         {"alpha": 0.75, "gamma": 2.0, "weight": None},

@@ -9,7 +9,7 @@ import click
 import evaltool
 from evaltool.errors import EvaltoolError
 
-COMMANDS = {"score": "evaltool.cli.score"}
+COMMANDS = {"score": "evaltool.cli.score", "losses": "evaltool.cli.losses"}
 
 
 class LazyGroup(click.Group):

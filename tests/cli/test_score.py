@@ -215,7 +215,7 @@ def test_help_ends_with_an_example_that_works(cli, saved, command):
 def test_help_imports_nothing_heavy():
     code = (
         "import sys; from click.testing import CliRunner; from evaltool.cli import main\n"
-        "for words in (['--help'], ['score', '--help']):\n"
+        "for words in (['--help'], ['score', '--help'], ['losses', '--help']):\n"
         "    assert CliRunner().invoke(main, words).exit_code == 0\n"
         "print([name for name in ('torch', 'numpy', 'pyarrow', 'rich') if name in sys.modules])"
     )
@@ -223,13 +223,14 @@ def test_help_imports_nothing_heavy():
     assert result.stdout == "[]\n"
 
 
-def test_misspelt_loss_is_answered_without_torch(tmp_path):
+@pytest.mark.parametrize("loss", ["fcal", "focal:gama=2"])
+def test_misspelt_loss_is_answered_without_torch(loss):
     code = (
         "import sys; from click.testing import CliRunner; from evaltool.cli import main\n"
-        "result = CliRunner().invoke(main, ['score', 'p.npy', 'l.npy', '--loss', 'fcal'])\n"
+        "result = CliRunner().invoke(main, ['score', 'p.npy', 'l.npy', '--loss', sys.argv[1]])\n"
         "print(result.exit_code, 'torch' in sys.modules)"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run([sys.executable, "-c", code, loss], capture_output=True, text=True, check=True)
     assert result.stdout == "2 False\n"
 
 

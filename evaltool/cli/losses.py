@@ -1,0 +1,101 @@
+"""``evaltool losses``."""
+
+import json
+import shutil
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+
+from evaltool.catalogue import CATALOGUE, NOTATION, LossEntry, unknown_loss
+from evaltool.errors import EvaltoolError
+from evaltool.schema import TASKS
+
+WIDTH = 80  # at most, wherever the text goes
+TITLE = 14  # columns before the text of a row
+
+
+@click.command(
+    "losses",
+    short_help="The catalogue: formulas, parameters, tasks, sources.",
+    epilog="\b\nExample:\n  evaltool losses focal generalized-dice --task segmentation",
+)
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--task", type=click.Choice(TASKS), help="Only the losses of this task.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(names: tuple[str, ...], task: str | None, as_json: bool) -> None:
+    """List the losses that `evaltool score --loss` takes, or those called NAME.
+
+    Parameters are written as a SPEC takes them, with their defaults. Those under "from labels" can be computed from
+    the label counts: balanced is a rule of --class-weights, and so are the names of the other rules.
+    """
+    for name in names:
+        if name not in CATALOGUE:
+            raise unknown_loss(name, f"evaltool losses {' '.join(names)}")
+    found = {name: CATALOGUE[name] for name in names or CATALOGUE if task in (None, *CATALOGUE[name].tasks)}
+    if not found:
+        raise EvaltoolError(
+            f"none of these losses fits the task {task}\n  {', '.join(names)}\n"
+            f"  `evaltool losses --task {task}` lists those that do."
+        )
+    if as_json:
+        click.echo(json.dumps([_record(name, entry) for name, entry in found.items()], indent=2))
+        return
+    for name, entry in found.items():
+        click.echo(f"{click.style(name, bold=True)}  {entry.class_name}")
+        for title, text in _rows(entry):
+            click.echo(_wrapped(text, f"  {title}".ljust(TITLE)))
+        click.echo()
+    click.echo(_wrapped(NOTATION, ""))
+
+
+def _record(name: str, entry: LossEntry) -> dict[str, Any]:
+    """Return what --json prints of a loss."""
+    return {
+        "name": name,
+        "class": entry.class_name,
+        "kind": entry.kind,
+        "formula": entry.formula,
+        "parameters": entry.parameters,
+        "from_labels": entry.from_labels,
+        "soft_labels": entry.soft_labels,
+        "tasks": entry.tasks,
+        "source": entry.source,
+    }
+
+
+def _rows(entry: LossEntry) -> Iterator[tuple[str, str]]:
+    yield "formula", entry.formula
+    if entry.parameters:
+        yield "parameters", _assigned(entry.parameters)
+    if entry.from_labels:
+        yield (
+            "from labels",
+            _assigned({name: None if name in entry.counted else "balanced" for name in entry.from_labels}),
+        )
+    yield "tasks", ", ".join(task + _condition(entry, task) for task in entry.tasks)
+    if entry.source:
+        yield "source", entry.source
+
+
+def _condition(entry: LossEntry, task: str) -> str:
+    if task in entry.needs:
+        return f" (with {entry.needs[task]})"
+    if task == "multiclass" and entry.soft_labels:
+        return " (soft labels too)"
+    return " (one foreground class)" if task == "segmentation" and entry.kind == "sigmoid" else ""
+
+
+def _assigned(parameters: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={_written(value)}" for name, value in parameters.items())
+
+
+def _written(value: Any) -> str:
+    """Return a value as a SPEC takes it."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value).lower()
+
+
+def _wrapped(text: str, start: str) -> str:
+    width = min(WIDTH, max(40, shutil.get_terminal_size().columns))
+    return textwrap.fill(text, width, initial_indent=start, subsequent_indent=" " * len(start), break_on_hyphens=False)
