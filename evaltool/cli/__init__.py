@@ -7,6 +7,7 @@ import sys
 import click
 
 import evaltool
+import evaltool.cli.completion  # makes the shells' completions known to click
 from evaltool.errors import EvaltoolError
 
 COMMANDS = {"score": "evaltool.cli.score", "losses": "evaltool.cli.losses"}

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from evaltool.catalogue import CATALOGUE, NOTATION, LossEntry, unknown_loss
+from evaltool.cli.completion import loss_names
 from evaltool.errors import EvaltoolError
 from evaltool.schema import TASKS
 
@@ -21,7 +22,7 @@ TITLE = 14  # columns before the text of a row
     short_help="The catalogue: formulas, parameters, tasks, sources.",
     epilog="\b\nExample:\n  evaltool losses focal generalized-dice --task segmentation",
 )
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=loss_names)
 @click.option("--task", type=click.Choice(TASKS), help="Only the losses of this task.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(names: tuple[str, ...], task: str | None, as_json: bool) -> None:

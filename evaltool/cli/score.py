@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from evaltool.cli.completion import paths, specs
 from evaltool.schema import ENGINES, KINDS, PREDS_DTYPES, PROGRESS, TASKS, WEIGHT_WORDS
 
 
@@ -80,9 +81,15 @@ class Device(click.ParamType):  # type: ignore[type-arg]
     short_help="Score every sample: losses, margins, statuses.",
     epilog="\b\nExample:\n  evaltool score preds.npy labels.npy --loss ce --loss focal:gamma=2 -o scored.run",
 )
-@click.argument("preds")
-@click.argument("labels")
-@click.option("-o", "--output", metavar="RUN", help="Directory of the run.  [default: <preds stem>.run here]")
+@click.argument("preds", shell_complete=paths("file"))
+@click.argument("labels", shell_complete=paths("file"))
+@click.option(
+    "-o",
+    "--output",
+    metavar="RUN",
+    help="Directory of the run.  [default: <preds stem>.run here]",
+    shell_complete=paths("dir"),
+)
 @click.option("--task", type=click.Choice(["auto", *TASKS]), default="auto", help="What is predicted.  [default: auto]")
 @click.option(
     "--preds-are", type=click.Choice(["auto", *KINDS]), default="auto", help="The kind of PREDS.  [default: auto]"
@@ -94,21 +101,29 @@ class Device(click.ParamType):  # type: ignore[type-arg]
     multiple=True,
     help="ce, focal:gamma=2,alpha=balanced or hard=focal:gamma=5, which names the column; repeatable; "
     "`evaltool losses` lists them.  [default: by task]",
+    shell_complete=specs,
 )
 @click.option("--ignore-index", type=Label(), default=-100, show_default=True, help="Label that counts for nothing.")
-@click.option("--class-names", metavar="FILE|a,b,c", help="One name per class.")
+@click.option("--class-names", metavar="FILE|a,b,c", help="One name per class.", shell_complete=paths("file"))
 @click.option(
     "--class-weights",
     metavar="FILE|RULE|1,2,3",
     help=f"One number per class, or a rule on the label counts: {', '.join(WEIGHT_WORDS)}.",
+    shell_complete=paths("file", tuple(WEIGHT_WORDS)),
 )
-@click.option("--ids", metavar="FILE[:COLUMN]", help="One id per sample: .csv, .parquet, .npy, or one per line.")
+@click.option(
+    "--ids",
+    metavar="FILE[:COLUMN]",
+    help="One id per sample: .csv, .parquet, .npy, or one per line.",
+    shell_complete=paths("file"),
+)
 @click.option(
     "--module",
     "modules",
     metavar="FILE",
     multiple=True,
     help="TorchScript file (preds, labels) -> [N] as one more column; column=FILE names it; repeatable.",
+    shell_complete=paths("file"),
 )
 @click.option("--trust", is_flag=True, help="Run --module files that no manifest vouches for.")
 @click.option("--engine", type=click.Choice(ENGINES), default="auto", help="What computes.  [default: auto]")
