@@ -92,3 +92,29 @@ def test_module_of_one_foreground_class_is_given_what_its_spec_is_given(name):
     assert [row["loss_share"] for row in module.summary["classes"]] == [
         row["loss_share"] for row in spec.summary["classes"]
     ]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if CATALOGUE[name].kind == "either"])
+def test_module_that_chose_its_form_is_given_one_foreground_class_in_that_form(name):
+    preds, labels = problem("foreground")
+    option = "form" if name == "lovasz" else "activation"
+    x, y = torch.from_numpy(preds[:, 0]), torch.from_numpy(labels)
+    for chosen, given in (("softmax", two_classes(x, "logits")), ("hinge" if name == "lovasz" else "sigmoid", x)):
+        module = loss_class(name)(**{option: chosen})
+        scores = evaltool.score(preds, labels, losses={"chosen": module})
+        np.testing.assert_allclose(scores["chosen"], module(given, y), rtol=1e-6, atol=1e-7)
+
+
+class OneValue(torch.nn.Module):
+    """A loss like evaltool's whose value does not split by class."""
+
+    def by_class(self, preds, labels):
+        return (preds - labels).abs().mean(1, keepdim=True)
+
+
+def test_value_that_does_not_split_by_class_has_no_shares(monkeypatch):
+    monkeypatch.setattr(OneValue, "__module__", "evaltool.losses.one_value")
+    preds, labels = problem("multilabel")
+    scores = evaltool.score(preds, labels, losses={"one": OneValue()})
+    np.testing.assert_allclose(scores["one"], np.abs(preds - labels).mean(1), rtol=1e-5)
+    assert [row["loss_share"] for row in scores.summary["classes"]] == [{"one": None}] * 5
