@@ -310,7 +310,7 @@ CATALOGUE = {
         "S_c = min(1, counts_c / counts_t)^p max(1, p_c / p_t)^q, z the logits",
         "Wang 2021, arXiv:2008.10032",
         SOFTMAX_TASKS,
-        {"counts": None, "p": 0.8, "q": 2.0, "weight": None},
+        {"counts": None, "p": 0.8, "q": 2.0, "constant_factors": False, "weight": None},
         class_weights={"softmax": ("weight",)},
         counted=("counts",),
     ),
