@@ -28,6 +28,7 @@ class LossEntry:
         tasks: the tasks it fits; a sigmoid loss fits a segmentation of one foreground class only.
         parameters: what a SPEC may set, with the defaults.
         soft_labels: a softmax of it takes labels that are shares of the classes.
+        zero_or_one: sigmoids of it take no label between 0 and 1.
         class_weights: by outputs, the parameter that takes one weight per class, or two for negatives and positives.
         pairs: parameters that are (negatives, positives); in a loss of either kind under sigmoids only.
         counted: parameters that stand for the label counts where they are None.
@@ -42,6 +43,7 @@ class LossEntry:
     tasks: tuple[str, ...]
     parameters: Mapping[str, Any] = field(default_factory=dict)
     soft_labels: bool = False
+    zero_or_one: bool = False
     class_weights: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     pairs: tuple[str, ...] = ()
     counted: tuple[str, ...] = ()
@@ -149,6 +151,7 @@ CATALOGUE = {
         "Liao 2020, arXiv:1911.08947",
         ("multilabel", "segmentation"),
         {"negative_ratio": 3.0, "eps": 0.0},
+        zero_or_one=True,
     ),
     "dice": LossEntry(
         "DiceLoss",
@@ -236,6 +239,7 @@ CATALOGUE = {
         "Berman 2018, arXiv:1705.08790",
         ("multiclass", "multilabel", "segmentation"),
         {"classes": "present"},
+        zero_or_one=True,
     ),
     "asymmetric": LossEntry(
         "AsymmetricLoss",

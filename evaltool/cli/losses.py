@@ -61,6 +61,7 @@ def _record(name: str, entry: LossEntry) -> dict[str, Any]:
         "parameters": entry.parameters,
         "from_labels": entry.from_labels,
         "soft_labels": entry.soft_labels,
+        "zero_or_one": entry.zero_or_one,
         "tasks": entry.tasks,
         "source": entry.source,
     }
@@ -85,6 +86,8 @@ def _condition(entry: LossEntry, task: str) -> str:
         return f" (with {entry.needs[task]})"
     if task == "multiclass" and entry.soft_labels:
         return " (soft labels too)"
+    if task == "multilabel" and entry.zero_or_one:
+        return " (no soft labels)"
     return " (one foreground class)" if task == "segmentation" and entry.kind == "sigmoid" else ""
 
 

@@ -23,6 +23,7 @@ class Decision:
     foreground: bool  # segmentation of one foreground class
     one_hot: bool  # labels are [N, C] with a single 1 in each row
     soft_labels: bool  # labels are shares of the classes, [N, C]
+    fractions: bool  # probed labels of binary and multilabel lie between 0 and 1
     tolerance: float  # how far probabilities may sum from 1
     reasons: tuple[str, ...]
     doubts: tuple[str, ...] = ()  # what speaks against the decision
@@ -60,6 +61,7 @@ def decide(preds: Rows, labels: Rows, *, task: str = "auto", preds_are: str = "a
         foreground=foreground,
         one_hot=one_hot,
         soft_labels=square and not one_hot,
+        fractions=task in ("binary", "multilabel") and probe.between_zero_and_one(),
         tolerance=probe.tolerance,
         reasons=tuple(reasons),
         doubts=() if doubt is None else (f"the predictions are {doubt}",),

@@ -77,6 +77,10 @@ class Probe:
         fractions = self.known[np.isfinite(self.known) & (self.known != np.floor(self.known))]
         return float(fractions[0])
 
+    def between_zero_and_one(self) -> bool:
+        """Whether a probed label lies between 0 and 1."""
+        return self.labels.dtype.kind == "f" and bool(((self.known > 0) & (self.known < 1)).any())
+
     def share_in_unit(self) -> float:
         """Return the share of the probed labels, the ignored aside, that lie in [0, 1]."""
         return float(((self.known >= 0) & (self.known <= 1)).mean()) if self.known.size else 1.0

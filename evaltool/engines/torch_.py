@@ -225,9 +225,10 @@ class TorchEngine:
             block.class_loss[column] = self._map_class_sums(values, labels, valid)
             return reduced_positions(values, valid, "none")
         parts = loss.by_class(preds, labels)
+        values = parts.sum(1)
         if self.foreground or parts.size(1) == self.num_classes:  # else the value has no parts by class
-            block.class_loss[column] = self._part_class_sums(parts)
-        return parts.sum(1)
+            block.class_loss[column] = self._part_class_sums(parts[values.isfinite()])
+        return values
 
     def _map_confusion(self, labels: Tensor, pred: Tensor) -> Array:
         valid = labels != self.ignore_index

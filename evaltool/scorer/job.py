@@ -291,7 +291,7 @@ def _open_engine(
     if weights is not None and unweighted:
         watcher.warned(f"class weights do not apply to {', '.join(unweighted)}")
     make = torchscript_engine if options.engine == "torchscript" else TorchEngine
-    known = {name: value for name, value in asdict(decision).items() if name not in ("reasons", "doubts")}
+    known = {name: value for name, value in asdict(decision).items() if name not in ("fractions", "reasons", "doubts")}
     modules = {name: column.module for name, column in columns.items()}
     two_classes = [name for name, column in columns.items() if column.two_classes]
     engine = make(**known, ignore_index=options.ignore_index, losses=modules, two_classes=two_classes, device=place)

@@ -23,6 +23,11 @@ def check_fits(spec: LossSpec, decision: Decision) -> None:
             f"the loss {spec.name} does not fit soft labels\n  labels are shares of the classes, [N, C]; it takes one "
             f"class per sample\n  Use one of {', '.join(others)}; or save labels.argmax(axis=1)."
         )
+    if decision.fractions and entry.zero_or_one:
+        raise EvaltoolError(
+            f"the loss {spec.name} does not fit soft labels\n  labels lie between 0 and 1; it takes 0 and 1 alone\n"
+            "  Leave it out, or save labels > 0.5."
+        )
     needed = entry.needs.get(task)
     if needed and spec.parameters.get(needed) is None:
         raise EvaltoolError(

@@ -46,6 +46,15 @@ l1  L1Loss
   tasks       regression
 
 """,
+    "ohem-ce": """\
+ohem-ce  OhemCrossEntropyLoss
+  formula     (sum of bce over the k positives and the m negatives where it is
+              largest) / (k + m + eps), m = min(negatives, negative_ratio k)
+  parameters  negative_ratio=3, eps=0
+  tasks       multilabel (no soft labels), segmentation (one foreground class)
+  source      Liao 2020, arXiv:1911.08947
+
+""",
     "bce logit-adjusted dice --task segmentation": """\
 bce  BinaryCrossEntropyLoss
   formula     -w (pos_weight y log p + neg_weight (1 - y) log(1 - p))
@@ -127,6 +136,7 @@ def test_json_says_what_the_catalogue_says(cli):
         assert (row["class"], row["kind"], row["formula"]) == (entry.class_name, entry.kind, entry.formula)
         assert (row["parameters"], row["source"]) == (entry.parameters, entry.source)
         assert (row["tasks"], row["soft_labels"]) == (list(entry.tasks), entry.soft_labels)
+        assert row["zero_or_one"] == entry.zero_or_one
     assert {row["name"]: row["from_labels"] for row in rows if len(row["from_labels"]) > 1} == {
         "binary-focal": ["alpha", "weight"],
         "ova-focal": ["alpha", "weight"],

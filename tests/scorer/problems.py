@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from evaltool.detect.probe import _pieces
+from evaltool.readers import open_preds
+
 TASKS = ["multiclass", "binary", "multilabel", "segmentation", "foreground", "regression"]
 
 
@@ -19,3 +22,9 @@ def problem(task, n=60, seed=0):
     if task == "foreground":
         return rng.normal(0, 3, (n, 1, 6, 5)).astype(np.float32), rng.integers(0, 2, (n, 6, 5))
     return rng.normal(0, 3, (n, 3)).astype(np.float32), rng.normal(0, 3, (n, 3)).astype(np.float32)
+
+
+def unprobed(preds):
+    """Return the rows that detection does not look at."""
+    probed = np.concatenate([np.arange(start, stop) for start, stop in _pieces(open_preds(preds))])
+    return np.setdiff1d(np.arange(len(preds)), probed)

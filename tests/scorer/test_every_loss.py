@@ -6,9 +6,10 @@ import torch
 
 import evaltool
 from evaltool.catalogue import CATALOGUE, loss_class
+from evaltool.errors import EvaltoolError
 from evaltool.numerics.log_odds import two_classes
 
-from .problems import TASKS, problem
+from .problems import TASKS, problem, unprobed
 
 
 def is_given(name, task):
@@ -70,12 +71,50 @@ def test_labels_that_are_shares_of_the_classes(name):
     preds, _ = problem("multiclass")
     shares = np.random.default_rng(1).dirichlet(np.ones(5), 60)
     if not CATALOGUE[name].soft_labels:
-        with pytest.raises(evaltool.EvaltoolError, match=f"the loss {name} does not fit soft labels"):
+        with pytest.raises(EvaltoolError, match=f"the loss {name} does not fit soft labels"):
             evaltool.score(preds, shares, losses=[name])
         return
     scores = evaltool.score(preds, shares, losses=[name])
     assert np.isfinite(scores[name.replace("-", "_")]).all()
     assert scores.summary["n_failed"] == 0
+
+
+@pytest.mark.parametrize("task", ["binary", "multilabel"])
+@pytest.mark.parametrize("name", [name for name in CATALOGUE if CATALOGUE[name].kind in ("sigmoid", "either")])
+def test_labels_between_zero_and_one(name, task):
+    if not is_given(name, task):
+        return
+    preds, labels = problem(task)
+    soft = np.random.default_rng(1).random(labels.shape)
+    if CATALOGUE[name].zero_or_one:
+        with pytest.raises(EvaltoolError) as caught:
+            evaltool.score(preds, soft, losses=[name], task=task)
+        assert str(caught.value) == (
+            f"the loss {name} does not fit soft labels\n  labels lie between 0 and 1; it takes 0 and 1 alone\n"
+            "  Leave it out, or save labels > 0.5."
+        )
+        return
+    scores = evaltool.score(preds, soft, losses=[spec_of(name, task)], task=task)
+    assert np.isfinite(scores[name.replace("-", "_")]).all()
+
+
+def test_a_sample_without_a_finite_value_counts_in_no_class():
+    """-inf at the label makes dice-ce infinite; a fraction that the probe missed makes the hinge form NaN."""
+    preds, labels = problem("segmentation")
+    masked = preds.copy()
+    masked[7, :, 0, 0] = np.where(np.arange(4) == labels[7, 0, 0], -np.inf, 0)
+    scores = evaltool.score(masked, labels, losses=["dice-ce"])
+    assert scores["dice_ce"][7] == np.inf
+    others = np.arange(60) != 7
+    expected = evaltool.score(preds[others], labels[others], losses=["dice-ce"])
+    shares, expected = ([row["loss_share"]["dice_ce"] for row in run.summary["classes"]] for run in (scores, expected))
+    assert shares == pytest.approx(expected)
+    preds, labels = problem("multilabel", 5000)
+    labels = labels.astype(np.float64)
+    labels[unprobed(preds)[0], 0] = 0.5
+    scores = evaltool.score(preds, labels, losses=["lovasz"])
+    assert scores.summary["n_failed"] == 1
+    assert sum(row["loss_share"]["lovasz"] for row in scores.summary["classes"]) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("name", [name for name in CATALOGUE if is_given(name, "foreground")])
