@@ -1,7 +1,7 @@
 """What the user sees after a scoring: a few tables on stdout."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -13,7 +13,6 @@ from rich.text import Text
 from evaltool.scorer import Scores
 
 PIPE_WIDTH = 120
-NARROW = 100  # below, the classes show their share of the first loss only
 ALL_CLASSES = 25  # up to so many classes are all shown
 GROUP = 6  # of more: so many most frequent, least frequent, and worst predicted (of equals the most frequent)
 
@@ -36,11 +35,13 @@ def _print(console: Console, scores: Scores) -> None:
     console.print(_statuses(summary))
     if summary["accuracy"] is not None:
         console.print(_accuracy(summary))
+    losses = list(summary["losses"])
     tables = [_losses(summary["losses"])]
     if summary["classes"]:
-        tables.append(_classes(summary, narrow=console.width < NARROW))
+        tables.append(_fitting(console, losses, lambda shown: _classes(summary, shown)))
     if summary["hardest"]:
-        tables.append(_hardest(summary["hardest"], list(summary["losses"]), _names(summary)))
+        names = _names(summary)
+        tables.append(_fitting(console, losses, lambda shown: _hardest(summary["hardest"], losses, shown, names)))
     for table in tables:
         console.print()
         console.print(table)
@@ -83,6 +84,17 @@ def _table(title: str, *columns: str, text: Sequence[str] = ()) -> Table:
     return table
 
 
+def _fitting(console: Console, losses: Sequence[str], table_of: Callable[[Sequence[str]], Table]) -> Table:
+    """Return the table of as many losses as fit without cutting a number, the first at least."""
+    for count in range(len(losses), 0, -1):
+        table = table_of(losses[:count])
+        if console.measure(table, options=console.options.update(width=10 * PIPE_WIDTH)).maximum <= console.width:
+            break
+    if count < len(losses):
+        table.title = f"{table.title}, {count} of {len(losses)} losses fit"
+    return table
+
+
 def _losses(losses: Mapping[str, Mapping[str, Any]]) -> Table:
     keys = ("mean", "p50", "p90", "p99", "max")
     table = _table("Losses", "loss", *keys, text=("loss",))
@@ -91,9 +103,8 @@ def _losses(losses: Mapping[str, Mapping[str, Any]]) -> Table:
     return table
 
 
-def _classes(summary: Mapping[str, Any], *, narrow: bool) -> Table:
+def _classes(summary: Mapping[str, Any], losses: Sequence[str]) -> Table:
     classes: Sequence[Mapping[str, Any]] = summary["classes"]
-    losses = list(summary["losses"])[: 1 if narrow else None]
     shown: list[tuple[str, Sequence[Mapping[str, Any]]]] = [("", classes)]
     title = "Classes"
     if len(classes) > ALL_CLASSES:
@@ -137,9 +148,11 @@ def _class_label(row: Mapping[str, Any]) -> str:
     return str(row["class"]) if row["name"] == str(row["class"]) else f"{row['class']} {row['name']}"
 
 
-def _hardest(rows: Sequence[Mapping[str, Any]], losses: Sequence[str], names: Mapping[int, str]) -> Table:
+def _hardest(
+    rows: Sequence[Mapping[str, Any]], losses: Sequence[str], shown: Sequence[str], names: Mapping[int, str]
+) -> Table:
     text = ("id", "label", "pred", "worst_class")
-    skipped = ("p_pred", "margin", "entropy", "worst_class_loss", "n_valid")
+    skipped = {"p_pred", "margin", "entropy", "worst_class_loss", "n_valid", *losses} - {*shown}
     columns = [name for name in rows[0] if name not in skipped]
     table = _table(f"Hardest by {losses[0]}", *columns, text=text)
     for row in rows:

@@ -173,6 +173,20 @@ def test_narrow_terminals_cut_no_number(small, tmp_path):
     assert "…" not in seen
 
 
+def test_losses_that_do_not_fit_are_left_out_and_counted(cli, saved):
+    rng = np.random.default_rng(0)
+    names = ("ce", "lovasz", "generalized-dice", "ohem-ce", "dice-focal", "focal-tversky", "log-cosh-dice")
+    files = saved(rng.normal(size=(9, 7, 7)).astype(np.float32), rng.integers(0, 2, (9, 7, 7)))
+    result = cli("score", *files, *(word for name in names for word in ("--loss", name)))
+    assert result.exit_code == 0, result.output
+    assert "Classes, 4 of 7 losses fit\n" in result.stdout
+    assert "Hardest by ce, 5 of 7 losses fit\n" in result.stdout
+    assert "…" not in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 120
+    for name in names:
+        assert f"\n {name.replace('-', '_')} " in result.stdout
+
+
 def test_reader_that_stops_early_is_no_failure(small, tmp_path):
     command = f"{' '.join(EVALTOOL)} score {' '.join(small)} --max-bad 1 | head -1; echo ${{PIPESTATUS[0]}}"
     result = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True)
