@@ -1,4 +1,7 @@
-"""Class weights from class counts.  The rules are those of evaltool.schema.WEIGHT_RULES."""
+"""What training on imbalanced classes starts from: class weights, the last layer's bias, and gamma's course."""
+
+import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -8,6 +11,7 @@ from evaltool.schema import WEIGHT_RULES
 ENET_OFFSET = 1.02
 EFFECTIVE_BETA = 0.9999
 REPEAT_THRESHOLD = 1e-3
+GAMMA_SHAPES = ("linear", "cosine")
 
 
 def class_weights(counts: Tensor, rule: str) -> Tensor:
@@ -54,3 +58,63 @@ def class_weights(counts: Tensor, rule: str) -> Tensor:
     else:
         weights = (REPEAT_THRESHOLD / share).sqrt().clamp(min=1)
     return torch.where(n == 0, torch.zeros_like(n), weights)
+
+
+def prior_bias(pi: float | Sequence[float] | Tensor) -> Tensor:
+    """Return the last layer's bias -log((1 - pi) / pi), with which training starts from predictions of ``pi``.
+
+    Without it the many negatives of rare classes swamp the first steps.  Lin 2017, arXiv:1708.02002, section 3.3.
+
+    Args:
+        pi: probability of a positive, in (0, 1): a number, or one per class.
+
+    Returns:
+        float64, in the shape of ``pi`` ([] for a number), a logit.
+
+    Raises:
+        ValueError: pi is not in (0, 1).
+
+    >>> prior_bias(0.01)
+    tensor(-4.5951, dtype=torch.float64)
+    """
+    p = torch.as_tensor(pi, dtype=torch.float64)
+    if not bool(((p > 0) & (p < 1)).all()):
+        raise ValueError(f"pi={pi!r}, expected a probability in (0, 1)")
+    return -((1 - p) / p).log()
+
+
+def gamma_schedule(
+    step: int, total_steps: int, *, start: float = 0.0, end: float = 2.0, warmup: int = 0, shape: str = "linear"
+) -> float:
+    """Return the gamma of a focal loss at a training step: ``start`` through the warm-up, then rising to ``end``.
+
+    Early on every sample is hard, and gamma only slows learning; from cross-entropy (gamma 0) training turns to the
+    samples that stay hard. The loss keeps gamma in a buffer: ``loss.gamma.fill_(gamma_schedule(step, total_steps))``.
+
+    Args:
+        step: from 0; beyond ``total_steps`` gamma stays at ``end``.
+        total_steps: at which ``end`` is reached, > warmup.
+        start: gamma at first, >= 0.
+        end: gamma at last, >= start.
+        warmup: steps during which gamma stays at ``start``, >= 0.
+        shape: "linear", or "cosine": slowly at both ends.
+
+    Raises:
+        ValueError: an argument is outside its range.
+
+    >>> [gamma_schedule(step, 10) for step in (0, 5, 10, 20)]
+    [0.0, 1.0, 2.0, 2.0]
+    """
+    if shape not in GAMMA_SHAPES:
+        raise ValueError(f"shape={shape!r}, expected one of {', '.join(map(repr, GAMMA_SHAPES))}")
+    if step < 0 or warmup < 0 or total_steps <= warmup:
+        raise ValueError(
+            f"step={step!r}, total_steps={total_steps!r}, warmup={warmup!r}, expected step >= 0 and "
+            "total_steps > warmup >= 0"
+        )
+    if not 0 <= start <= end < math.inf:
+        raise ValueError(f"start={start!r}, end={end!r}, expected 0 <= start <= end")
+    done = min(max(step - warmup, 0) / (total_steps - warmup), 1.0)
+    if shape == "cosine":
+        done = (1 - math.cos(math.pi * done)) / 2
+    return start + (end - start) * done

@@ -1,18 +1,46 @@
 """Losses as scriptable modules: ``Loss(...)(preds, labels)`` gives one value per sample, float32 [N]."""
 
-from evaltool.losses.binary_cross_entropy import BinaryCrossEntropyLoss
+from evaltool.losses.asymmetric import AsymmetricLoss
+from evaltool.losses.binary_cross_entropy import BalancedCrossEntropyLoss, BinaryCrossEntropyLoss
+from evaltool.losses.class_frequency import LDAMLoss, LogitAdjustedLoss, SeesawLoss
+from evaltool.losses.combined import DiceCELoss, DiceFocalLoss
 from evaltool.losses.cross_entropy import CrossEntropyLoss
-from evaltool.losses.dice import DiceLoss
-from evaltool.losses.focal import BinaryFocalLoss, FocalLoss
+from evaltool.losses.dice import DiceLoss, GeneralizedDiceLoss, LogCoshDiceLoss
+from evaltool.losses.focal import BinaryFocalLoss, FocalLoss, OneVsAllFocalLoss
+from evaltool.losses.generalized_cross_entropy import GeneralizedCrossEntropyLoss
+from evaltool.losses.lovasz import LovaszLoss
+from evaltool.losses.ohem import OhemCrossEntropyLoss
+from evaltool.losses.poly import PolyLoss
+from evaltool.losses.quality import QualityFocalLoss, VarifocalLoss
 from evaltool.losses.regression import L1Loss, MSELoss, SmoothL1Loss
+from evaltool.losses.tversky import FocalTverskyLoss, JaccardLoss, TverskyLoss
 
 __all__ = [
+    "AsymmetricLoss",
+    "BalancedCrossEntropyLoss",
     "BinaryCrossEntropyLoss",
     "BinaryFocalLoss",
     "CrossEntropyLoss",
+    "DiceCELoss",
+    "DiceFocalLoss",
     "DiceLoss",
     "FocalLoss",
+    "FocalTverskyLoss",
+    "GeneralizedCrossEntropyLoss",
+    "GeneralizedDiceLoss",
+    "JaccardLoss",
     "L1Loss",
+    "LDAMLoss",
+    "LogCoshDiceLoss",
+    "LogitAdjustedLoss",
+    "LovaszLoss",
     "MSELoss",
+    "OhemCrossEntropyLoss",
+    "OneVsAllFocalLoss",
+    "PolyLoss",
+    "QualityFocalLoss",
+    "SeesawLoss",
     "SmoothL1Loss",
+    "TverskyLoss",
+    "VarifocalLoss",
 ]

@@ -26,14 +26,17 @@ def checked_reduction(reduction: str) -> str:
     return checked_choice("reduction", reduction, REDUCTIONS)
 
 
-def checked_number(name: str, value: float, *, low: float = 0.0, high: float = math.inf, above: bool = False) -> float:
-    """Return value as a float in [low, high], or in (low, high] if ``above``."""
+def checked_number(
+    name: str, value: float, *, low: float = 0.0, high: float = math.inf, above: bool = False, below: float = math.inf
+) -> float:
+    """Return value as a float in [low, high], in (low, high] if ``above``, in [low, below) where ``below`` is given."""
     if isinstance(value, (bool, str)) or not isinstance(value, (int, float)):
         raise ValueError(f"{name}={value!r}, expected a number")
     number = float(value)
-    if not math.isfinite(number) or number < low or number > high or (above and number == low):
+    outside = number < low or number > high or number >= below or (above and number == low)
+    if not math.isfinite(number) or outside:
         left = "(" if above else "["
-        right = "inf)" if high == math.inf else f"{high:g}]"
+        right = f"{high:g}]" if high < math.inf else f"{below:g})"
         raise ValueError(f"{name}={value!r}, expected a number in {left}{low:g}, {right}")
     return number
 
@@ -45,10 +48,15 @@ def checked_flag(name: str, value: bool) -> bool:
     return value
 
 
-def per_class(name: str, value: float | Sequence[float] | Tensor | None) -> Tensor | None:
+def per_class(name: str, value: float | Sequence[float] | Tensor | str | None) -> Tensor | None:
     """Return value as a float32 buffer: [1] for one number, [C] for one per class, None for None."""
     if value is None:
         return None
+    if isinstance(value, str) and value == "balanced":
+        raise ValueError(
+            f"{name}='balanced' is filled in from the label counts by evaltool score; here give the numbers, "
+            "class_weights(counts, 'effective-number')"
+        )
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return torch.tensor([checked_number(name, value)], dtype=torch.float32)
     try:
@@ -61,3 +69,39 @@ def per_class(name: str, value: float | Sequence[float] | Tensor | None) -> Tens
     if not bool(values.isfinite().all()) or bool((values < 0).any()):
         raise ValueError(f"{name}={values.tolist()}, expected finite numbers >= 0")
     return values
+
+
+def per_class_or_number(name: str, value: float | Sequence[float] | Tensor) -> Tensor:
+    """Return value, which has to be given, as ``per_class`` does."""
+    values = per_class(name, value)
+    if values is None:
+        raise ValueError(f"{name}=None, expected a number or one number per class")
+    return values
+
+
+def class_counts(name: str, value: Sequence[float] | Tensor | None) -> Tensor:
+    """Return one number per class as a float32 buffer [C], not all 0; [1] where none is given: all classes alike."""
+    values = per_class(name, value)
+    if values is None:
+        return torch.ones(1)
+    if not float(values.sum()) > 0:
+        raise ValueError(f"{name}={values.tolist()}, expected a positive number for at least one class")
+    return values
+
+
+def check_same_length(**vectors: Tensor | None) -> None:
+    """Raise ValueError if two vectors of one number per class differ in their number of classes."""
+    lengths = {name: values.numel() for name, values in vectors.items() if values is not None and values.numel() > 1}
+    if len(set(lengths.values())) > 1:
+        told = " and ".join(f"{name} has {length} numbers" for name, length in lengths.items())
+        raise ValueError(f"{told}, expected the same number of classes")
+
+
+def negatives_and_positives(name: str, value: float | Sequence[float] | Tensor | None) -> Tensor | None:
+    """Return the factors [negatives, positives]: a number a in [0, 1] means (1 - a, a)."""
+    values = per_class(name, value)
+    if values is None or values.numel() == 2:
+        return values
+    if values.numel() == 1 and float(values) <= 1:
+        return torch.stack([1 - values[0], values[0]])
+    raise ValueError(f"{name}={value!r}, expected a number in [0, 1] or a pair (negatives, positives)")

@@ -1,23 +1,22 @@
-"""Cross-entropy of independent sigmoids, one value per sample.
+"""Cross-entropies of independent sigmoids, one value per sample.
 
--(pos_weight y log p + neg_weight (1 - y) log(1 - p))
+bce:          -(pos_weight y log p + neg_weight (1 - y) log(1 - p))
+balanced-ce:  -(b y log p + (1 - b) (1 - y) log(1 - p)), b = 1 - mean(y) of the sample: Xie and Tu 2015 (HED),
+              arXiv:1504.06375, eq. 2
 """
 
 from collections.abc import Sequence
 from typing import Optional
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from evaltool.losses.arguments import checked_kind, checked_reduction, per_class
-from evaltool.losses.focal import mixed
-from evaltool.losses.reduction import reduced_positions
-from evaltool.numerics.elementary import working_precision
+from evaltool.losses.arguments import check_same_length, checked_number, per_class
+from evaltool.losses.per_position import SigmoidLoss, mixed
 from evaltool.numerics.log_odds import cross_entropy, sigmoid_odds
-from evaltool.numerics.positions import masked, unit_positions, valid_positions
+from evaltool.numerics.positions import Positions, by_sample, sample_sum
 
 
-class BinaryCrossEntropyLoss(nn.Module):
+class BinaryCrossEntropyLoss(SigmoidLoss):
     """Binary cross-entropy in nats, one value per sample.
 
     Args:
@@ -32,6 +31,7 @@ class BinaryCrossEntropyLoss(nn.Module):
     Raises:
         ValueError: an argument is outside its range.
 
+    >>> import torch
     >>> loss = BinaryCrossEntropyLoss()
     >>> loss(torch.tensor([2.0, 0.0]), torch.tensor([1, 0]))
     tensor([0.1269, 0.6931])
@@ -51,28 +51,12 @@ class BinaryCrossEntropyLoss(nn.Module):
         preds_are: str = "logits",
         reduction: str = "none",
     ) -> None:
-        super().__init__()
+        super().__init__(weight=weight, ignore_index=ignore_index, preds_are=preds_are, reduction=reduction)
         self.register_buffer("pos_weight", per_class("pos_weight", pos_weight))
         self.register_buffer("neg_weight", per_class("neg_weight", neg_weight))
-        self.register_buffer("weight", per_class("weight", weight))
-        self.ignore_index = int(ignore_index)
-        self.preds_are = checked_kind(preds_are)
-        self.reduction = checked_reduction(reduction)
+        check_same_length(pos_weight=self.pos_weight, neg_weight=self.neg_weight, weight=self.weight)
 
-    def forward(self, preds: Tensor, labels: Tensor) -> Tensor:
-        """Return float32 [N] (float64 for float64 preds) in nats; 0 where all is ignored, NaN for a bad label.
-
-        Args:
-            preds: float [N], [N, C] or [N, *S]; an axis of length 1 more than the labels have is dropped.
-            labels: [N], [N, C] or [N, *S], each in [0, 1] or ``ignore_index``.
-        """
-        return reduced_positions(self.map(preds, labels), valid_positions(labels, self.ignore_index), self.reduction)
-
-    @torch.jit.export
-    def map(self, preds: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss per element, shaped as the labels; 0 where ignored."""
-        preds = working_precision(preds).reshape(labels.shape)
-        positions = unit_positions(labels, preds.dtype, self.ignore_index)
+    def _values(self, preds: Tensor, positions: Positions) -> Tensor:
         against_one, against_zero = sigmoid_odds(preds, self.preds_are)
         ones = cross_entropy(against_one)
         pos_weight = self.pos_weight
@@ -82,8 +66,51 @@ class BinaryCrossEntropyLoss(nn.Module):
         neg_weight = self.neg_weight
         if neg_weight is not None:
             zeros = zeros * neg_weight.to(preds.dtype)
-        values = mixed(ones, zeros, positions.labels)
-        weight = self.weight
-        if weight is not None:
-            values = values * weight.to(preds.dtype)
-        return masked(values, positions)
+        return mixed(ones, zeros, positions.labels)
+
+
+class BalancedCrossEntropyLoss(SigmoidLoss):
+    """Binary cross-entropy with positives and negatives in balance, in nats, one value per sample.
+
+    Args:
+        beta: factor in [0, 1] on positives, 1 - beta on negatives; None takes the share of negatives among the
+            sample's valid elements, so that a sample whose elements are all alike scores 0 (one element always is).
+        ignore_index: label of the elements to leave out.
+        preds_are: "logits", "probs" or "log-probs", of label 1.
+        reduction: "none" ([N], each sample's mean over its valid elements), "mean" (over the batch's valid elements)
+            or "sum".
+
+    Raises:
+        ValueError: an argument is outside its range.
+
+    >>> import torch
+    >>> loss = BalancedCrossEntropyLoss()
+    >>> loss(torch.tensor([[2.0, 0.0, 0.0, 0.0]]), torch.tensor([[1, 0, 0, 0]]))
+    tensor([0.1538])
+    """
+
+    def __init__(
+        self,
+        *,
+        beta: float | None = None,
+        ignore_index: int = -100,
+        preds_are: str = "logits",
+        reduction: str = "none",
+    ) -> None:
+        super().__init__(ignore_index=ignore_index, preds_are=preds_are, reduction=reduction)
+        self.per_sample = beta is None
+        self.beta = 0.5 if beta is None else checked_number("beta", beta, high=1.0)
+
+    def _values(self, preds: Tensor, positions: Positions) -> Tensor:
+        against_one, against_zero = sigmoid_odds(preds, self.preds_are)
+        ones = cross_entropy(against_one)
+        zeros = cross_entropy(against_zero)
+        if not self.per_sample:
+            return mixed(self.beta * ones, (1 - self.beta) * zeros, positions.labels)
+        count = by_sample(positions.valid).sum(1).clamp(min=1)
+        share = [-1] + [1] * (positions.labels.dim() - 1)
+        # each share is a sum of its own: 1 minus the other would lose digits, and 1 - 1 has to be 0
+        counted = positions.valid.to(preds.dtype)
+        negatives = (sample_sum((1 - positions.labels) * counted) / count).reshape(share)
+        positives = (sample_sum(positions.labels * counted) / count).reshape(share)
+        return mixed(negatives * ones, positives * zeros, positions.labels)

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from typing import Optional
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from evaltool.losses.arguments import checked_kind, checked_number, checked_reduction, per_class
-from evaltool.losses.reduction import reduced_positions
-from evaltool.numerics.elementary import log1p, working_precision
+from evaltool.losses.arguments import checked_number
+from evaltool.losses.per_position import SoftmaxLoss
+from evaltool.numerics.elementary import log1p
 from evaltool.numerics.log_odds import cross_entropy, softmax_odds, top_class
-from evaltool.numerics.positions import Positions, bad_shares, chosen, class_positions, masked
+from evaltool.numerics.positions import chosen, class_vector
 
 
 def expected_cross_entropy(preds: Tensor, class_shares: Tensor, preds_are: str) -> Tensor:
@@ -26,12 +26,7 @@ def expected_cross_entropy(preds: Tensor, class_shares: Tensor, preds_are: str) 
     return torch.where(class_shares == 0, torch.zeros_like(surprise), class_shares * surprise).sum(1)
 
 
-def class_vector(values: Tensor, dim: int) -> Tensor:
-    """Return values [C] shaped [1, C, 1, ...] to stand beside a tensor of ``dim`` axes."""
-    return values.reshape([1, -1] + [1] * (dim - 2))
-
-
-class CrossEntropyLoss(nn.Module):
+class CrossEntropyLoss(SoftmaxLoss):
     """Cross-entropy of a softmax in nats, one value per sample.
 
     Args:
@@ -60,45 +55,14 @@ class CrossEntropyLoss(nn.Module):
         preds_are: str = "logits",
         reduction: str = "none",
     ) -> None:
-        super().__init__()
-        self.register_buffer("weight", per_class("weight", weight))
-        self.ignore_index = int(ignore_index)
+        super().__init__(weight=weight, ignore_index=ignore_index, preds_are=preds_are, reduction=reduction)
         self.label_smoothing = checked_number("label_smoothing", label_smoothing, high=1.0)
-        self.preds_are = checked_kind(preds_are)
-        self.reduction = checked_reduction(reduction)
 
-    def forward(self, preds: Tensor, labels: Tensor) -> Tensor:
-        """Return float32 [N] (float64 for float64 preds) in nats; 0 where all is ignored, NaN for a bad label.
-
-        Args:
-            preds: float [N, C, *S].
-            labels: integer [N, *S], in 0..C-1 or ``ignore_index``; or float [N, C, *S], each summing to 1 over C.
-        """
-        values = self.map(preds, labels)
-        if labels.dim() == preds.dim():
-            return reduced_positions(values, torch.ones_like(values, dtype=torch.bool), self.reduction)
-        positions = class_positions(labels, preds.size(1), self.ignore_index)
-        weight = self.weight
-        if weight is None:
-            return reduced_positions(values, positions.valid, self.reduction)
-        weights = chosen(weight.to(values.dtype), positions.labels) * positions.valid
-        return reduced_positions(values, positions.valid, self.reduction, weights)
-
-    @torch.jit.export
-    def map(self, preds: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss per position, [N, *S]; 0 where ignored."""
-        preds = working_precision(preds)
-        if labels.dim() == preds.dim():
-            return self._soft_map(preds, labels.to(preds.dtype))
-        positions = class_positions(labels, preds.size(1), self.ignore_index)
-        return masked(self._hard_map(preds, positions), positions)
-
-    def _hard_map(self, preds: Tensor, positions: Positions) -> Tensor:
-        odds, _ = softmax_odds(preds, positions.labels, self.preds_are)
-        values = cross_entropy(odds)
+    def _weighted(self, preds: Tensor, labels: Tensor) -> Tensor:
+        values = self._values(preds, labels)
         weight = self.weight
         if weight is not None:
-            values = values * chosen(weight.to(values.dtype), positions.labels)
+            values = values * chosen(weight.to(values.dtype), labels, preds.size(1))
         if self.label_smoothing > 0:
             shares = torch.ones(preds.size(1), dtype=preds.dtype, device=preds.device)
             if weight is not None:
@@ -107,10 +71,13 @@ class CrossEntropyLoss(nn.Module):
             values = (1 - self.label_smoothing) * values + self.label_smoothing / preds.size(1) * spread
         return values
 
-    def _soft_map(self, preds: Tensor, labels: Tensor) -> Tensor:
+    def _values(self, preds: Tensor, labels: Tensor) -> Tensor:
+        odds, _ = softmax_odds(preds, labels, self.preds_are)
+        return cross_entropy(odds)
+
+    def _soft_values(self, preds: Tensor, labels: Tensor) -> Tensor:
         shares = (1 - self.label_smoothing) * labels + self.label_smoothing / preds.size(1)
         weight = self.weight
         if weight is not None:
             shares = shares * class_vector(weight.to(preds.dtype), preds.dim())
-        values = expected_cross_entropy(preds, shares, self.preds_are)
-        return torch.where(bad_shares(labels), torch.full_like(values, torch.nan), values)
+        return expected_cross_entropy(preds, shares, self.preds_are)

@@ -1,51 +1,25 @@
-"""Dice loss, one value per sample.  Milletari et al. 2016, arXiv:1606.04797; Li et al. 2020, arXiv:1911.02855.
+"""Dice losses, one value per sample.
 
-    1 - (2 sum(p y) + smooth_nr) / (sum(p^k) + sum(y^k) + smooth_dr)         k = 1, or 2 if squared
-
-computed without the subtraction from 1, which would cost a near-perfect mask all its digits:
-
-    (sum e^k + smooth_dr - smooth_nr) / (sum p^k + sum y^k + smooth_dr)
-
-where e^1 = p (1 - y) + (1 - p) y and e^2 = (p - y)^2 are never negative.
+dice:              1 - (2 sum(p y) + smooth_nr) / (sum(p^k) + sum(y^k) + smooth_dr), k = 1, or 2 if squared:
+                   Milletari et al. 2016, arXiv:1606.04797; Li et al. 2020, arXiv:1911.02855
+generalized-dice:  the sums of all classes, weighted by 1 / (sum y)^2: Sudre et al. 2017, arXiv:1707.03237
+log-cosh-dice:     log(cosh(dice)): Jadon 2020, arXiv:2006.14822
 """
 
-from typing import NamedTuple
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from evaltool.losses.arguments import checked_choice, checked_flag, checked_kind, checked_number, checked_reduction
-from evaltool.losses.reduction import reduced_samples
-from evaltool.numerics.elementary import working_precision
-from evaltool.numerics.log_odds import (
-    label_probability,
-    miss_probability,
-    sigmoid_odds,
-    softmax_odds,
-    top_class,
-)
-from evaltool.numerics.positions import bad_shares, by_sample, class_positions, sample_sum, unit_positions
-
-ACTIVATIONS = ("auto", "softmax", "sigmoid")
-CLASSES = ("present", "all")
+from evaltool.losses.overlap import Overlap, OverlapLoss, in_proportion
+from evaltool.numerics.elementary import expm1, log1p
+from evaltool.numerics.positions import ratio
 
 
-class Overlap(NamedTuple):
-    """The sums over a sample's valid positions that Dice needs, per class; float [N, K]."""
-
-    error: Tensor  # sum of e^k
-    size: Tensor  # sum of p^k + y^k
-    present: Tensor  # bool, the class occurs in the label
-    scored: Tensor  # bool [N], the sample has a valid position
-    bad: Tensor  # bool [N], the sample has a bad label
-
-
-class DiceLoss(nn.Module):
+class DiceLoss(OverlapLoss):
     """Dice loss, unitless in [0, 1] with the default smoothing, one value per sample.
 
     The sums run over positions for each class, and the value is the mean over classes. With no positions
-    (preds [N, C]) the classes are pooled into one sum. A softmax over C classes takes, for float32 preds,
-    four arrays of the size of one batch of preds in memory; no one-hot copy of the labels is made.
+    (preds [N, C]) the classes are pooled into one sum. Memory: a softmax over C classes takes some six arrays of
+    the size of the preds, in float32.
 
     Args:
         smooth_nr: added to the numerator, >= 0, in positions.
@@ -80,121 +54,96 @@ class DiceLoss(nn.Module):
         preds_are: str = "logits",
         reduction: str = "none",
     ) -> None:
-        super().__init__()
-        self.smooth_nr = checked_number("smooth_nr", smooth_nr)
-        self.smooth_dr = checked_number("smooth_dr", smooth_dr)
-        self.squared = checked_flag("squared", squared)
-        self.classes = checked_choice("classes", classes, CLASSES)
-        self.activation = checked_choice("activation", activation, ACTIVATIONS)
-        self.ignore_index = int(ignore_index)
-        self.preds_are = checked_kind(preds_are)
-        self.reduction = checked_reduction(reduction)
-
-    def forward(self, preds: Tensor, labels: Tensor) -> Tensor:
-        """Return float32 [N] (float64 for float64 preds); 0 where all is ignored, NaN for a bad label.
-
-        Args:
-            preds: float [N, C, *S] with integer labels [N, *S] in 0..C-1 or ``ignore_index``; or
-            labels: in [0, 1] or ``ignore_index``, of the shape of the preds (with or without an axis of one
-                class): [N], [N, C] multilabel or soft, [N, *S] or [N, 1, *S] one foreground class.
-        """
-        return reduced_samples(self.by_class(preds, labels).sum(1), self.reduction)
-
-    @torch.jit.export
-    def by_class(self, preds: Tensor, labels: Tensor) -> Tensor:
-        """Return each class's part of the sample's value, float [N, C]; a row sums to the value."""
-        preds = working_precision(preds)
-        sigmoid = self.activation == "sigmoid"
-        if self.activation == "auto":
-            sigmoid = labels.dim() == preds.dim() or preds.size(1) == 1
-        if sigmoid:
-            preds = preds.reshape(labels.shape)
-            overlap = self._sigmoid_overlap(preds, labels)
-        elif labels.dim() == preds.dim():
-            overlap = self._soft_overlap(preds, labels.to(preds.dtype))
-        else:
-            overlap = self._softmax_overlap(preds, labels)
-        values = self._pooled(overlap) if preds.dim() <= 2 else self._averaged(overlap)
-        values = torch.where(overlap.scored.unsqueeze(1), values, torch.zeros_like(values))
-        return torch.where(overlap.bad.unsqueeze(1), torch.full_like(values, torch.nan), values)
-
-    def _pooled(self, overlap: Overlap) -> Tensor:
-        smooth = (self.smooth_dr - self.smooth_nr) / max(overlap.error.size(1), 1)
-        return ratio(overlap.error + smooth, overlap.size.sum(1, keepdim=True) + self.smooth_dr)
-
-    def _averaged(self, overlap: Overlap) -> Tensor:
-        values = ratio(overlap.error + (self.smooth_dr - self.smooth_nr), overlap.size + self.smooth_dr)
-        counted = overlap.present
-        if self.classes == "all" or values.size(1) == 1:
-            counted = torch.ones_like(overlap.present)
-        values = torch.where(counted, values, torch.zeros_like(values))
-        return values / counted.sum(1, keepdim=True).clamp(min=1)
-
-    def _power(self, values: Tensor) -> Tensor:
-        return values * values if self.squared else values
-
-    def _element_error(self, probs: Tensor, complement: Tensor, labels: Tensor) -> Tensor:
-        if not self.squared:
-            return probs * (1 - labels) + complement * labels
-        signed = torch.where(labels == 1, complement, probs - labels)
-        return signed * signed
-
-    def _sigmoid_overlap(self, preds: Tensor, labels: Tensor) -> Overlap:
-        positions = unit_positions(labels, preds.dtype, self.ignore_index)
-        against_one, _ = sigmoid_odds(preds, self.preds_are)
-        probs = label_probability(against_one)
-        error = self._element_error(probs, miss_probability(against_one), positions.labels)
-        size = self._power(probs) + self._power(positions.labels)
-        none = torch.zeros_like(error)
-        error = by_sample(torch.where(positions.valid, error, none))
-        size = by_sample(torch.where(positions.valid, size, none))
-        present = by_sample(positions.labels > 0)
-        scored = by_sample(positions.valid).any(1)
-        bad = by_sample(positions.bad).any(1)
-        if preds.dim() <= 2:
-            return Overlap(error, size, present, scored, bad)
-        return Overlap(
-            sample_sum(error).unsqueeze(1), sample_sum(size).unsqueeze(1), present.any(1, keepdim=True), scored, bad
+        super().__init__(
+            smooth_nr=smooth_nr,
+            smooth_dr=smooth_dr,
+            squared=squared,
+            classes=classes,
+            activation=activation,
+            ignore_index=ignore_index,
+            preds_are=preds_are,
+            reduction=reduction,
         )
 
-    def _softmax_overlap(self, preds: Tensor, labels: Tensor) -> Overlap:
-        positions = class_positions(labels, preds.size(1), self.ignore_index)
-        odds, others = softmax_odds(preds, positions.labels, self.preds_are)
-        miss = miss_probability(odds)
-        total = torch.where(others.total == 0, torch.ones_like(others.total), others.total)
-        shares = others.weights * (miss / total).unsqueeze(1)
-        index = positions.labels.unsqueeze(1)
-        valid = positions.valid.unsqueeze(1)
-        none = torch.zeros_like(shares)
-        error = self._power(torch.where(valid, shares.scatter(1, index, miss.unsqueeze(1)), none))
-        probs = self._power(torch.where(valid, shares.scatter(1, index, label_probability(odds).unsqueeze(1)), none))
-        counts = torch.zeros([preds.size(0), preds.size(1)], dtype=torch.int64, device=preds.device)
-        counts = counts.scatter_add(1, by_sample(positions.labels), by_sample(positions.valid).to(torch.int64))
-        if preds.dim() > 2:
-            error = error.flatten(2).sum(2)
-            probs = probs.flatten(2).sum(2)
-        scored = by_sample(positions.valid).any(1)
-        return Overlap(error, probs + counts, counts > 0, scored, by_sample(positions.bad).any(1))
-
-    def _soft_overlap(self, preds: Tensor, labels: Tensor) -> Overlap:
-        top = top_class(preds, self.preds_are)
-        is_top = torch.zeros_like(preds, dtype=torch.bool).scatter(1, top.place.unsqueeze(1), True)
-        top_probability = (1 / (1 + top.total)).unsqueeze(1)
-        probs = torch.where(is_top, top_probability, top.ratios * top_probability)
-        complement = torch.where(is_top, top.total.unsqueeze(1) * top_probability, 1 - probs)
-        error = self._element_error(probs, complement, labels)
-        size = self._power(probs) + self._power(labels)
-        present = labels > 0
-        bad = by_sample(bad_shares(labels)).any(1)
-        if preds.dim() > 2:
-            error = error.flatten(2).sum(2)
-            size = size.flatten(2).sum(2)
-            present = present.flatten(2).any(2)
-        return Overlap(error, size, present, torch.ones_like(bad), bad)
+    def _error(self, overlap: Overlap) -> Tensor:
+        return overlap.false_pos + overlap.false_neg
 
 
-def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
-    """Return numerator / denominator, 0 where the denominator is 0."""
-    none = denominator == 0
-    safe = torch.where(none, torch.ones_like(denominator), denominator)
-    return torch.where(none, torch.zeros_like(safe), numerator / safe)
+class LogCoshDiceLoss(DiceLoss):
+    """log(cosh(Dice loss)) of the sample's Dice loss: flat near 0, steeper above; one value per sample.
+
+    Arguments, shapes, memory and errors are DiceLoss's.
+
+    >>> loss = LogCoshDiceLoss()
+    >>> loss(torch.tensor([[[9.0, -9.0, 9.0]]]), torch.tensor([[1, 0, 0]]))
+    tensor([0.0309])
+    """
+
+    def _bent(self, parts: Tensor, pooled: bool) -> Tensor:
+        return in_proportion(parts, log_cosh(parts.sum(1, keepdim=True)))
+
+
+class GeneralizedDiceLoss(OverlapLoss):
+    """Dice loss over all classes in one sum, each weighted by 1 / (its size in the label)^2; unitless in [0, 1].
+
+    A class absent from the sample has the weight of its rarest present class; with none present all weights are 1.
+    Memory: a softmax over C classes takes some six arrays of the size of the preds, in float32.
+
+    Args:
+        smooth_nr: added to the weighted numerator, >= 0; beside weights of 1 / n^2 a small number is a large one.
+        smooth_dr: added to the weighted denominator, >= 0. Without smoothing, 0 / 0 is 0.
+        activation: "softmax" over axis 1, "sigmoid" per element, or "auto": sigmoid where the labels have
+            the shape of the preds (or the preds one class), else softmax.
+        ignore_index: label of the positions to leave out.
+        preds_are: "logits", "probs" or "log-probs".
+        reduction: "none" ([N]), "mean" or "sum" over samples.
+
+    Raises:
+        ValueError: an argument is outside its range.
+
+    >>> loss = GeneralizedDiceLoss()
+    >>> loss(torch.tensor([[[9.0, -9.0, 9.0], [0.0, 0.0, 0.0]]]), torch.tensor([[0, 1, 1]]))
+    tensor([0.3334])
+    """
+
+    def __init__(
+        self,
+        *,
+        smooth_nr: float = 0.0,
+        smooth_dr: float = 0.0,
+        activation: str = "auto",
+        ignore_index: int = -100,
+        preds_are: str = "logits",
+        reduction: str = "none",
+    ) -> None:
+        super().__init__(
+            smooth_nr=smooth_nr,
+            smooth_dr=smooth_dr,
+            squared=False,
+            classes="all",
+            activation=activation,
+            ignore_index=ignore_index,
+            preds_are=preds_are,
+            reduction=reduction,
+        )
+
+    def _parts(self, overlap: Overlap, pooled: bool) -> Tensor:
+        error = overlap.false_pos + overlap.false_neg
+        size = (overlap.hit + overlap.false_neg).detach()
+        absent = size == 0
+        smallest = torch.where(absent, torch.full_like(size, torch.inf), size).amin(1, keepdim=True)
+        smallest = torch.where(smallest.isinf(), torch.ones_like(smallest), smallest)
+        # numerator and denominator times the smallest size squared: 1 / size^2 would leave float32's range
+        weights = smallest / torch.where(absent, smallest, size)
+        weights = weights * weights
+        scale = smallest * smallest
+        total = (weights * (2 * overlap.hit + error)).sum(1, keepdim=True) + self.smooth_dr * scale
+        smooth = (self.smooth_dr - self.smooth_nr) / max(error.size(1), 1) * scale
+        return ratio(weights * error + smooth, total.expand_as(error))
+
+
+def log_cosh(x: Tensor) -> Tensor:
+    """Return log(cosh(x)) = log1p(2 sinh(x / 2)^2), which keeps its digits near 0."""
+    m = -expm1(-x.abs() / 2)  # 1 - exp(-h), from which sinh(h) = m (2 - m) / (2 (1 - m))
+    sinh = m * (2 - m) / (2 * (1 - m))
+    return log1p(2 * sinh * sinh)

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from typing import Optional
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from evaltool.losses.arguments import checked_kind, checked_reduction, per_class
-from evaltool.losses.reduction import reduced_positions
-from evaltool.numerics.elementary import working_precision
-from evaltool.numerics.log_odds import focal, sigmoid_odds, softmax_odds
-from evaltool.numerics.positions import chosen, class_positions, masked, unit_positions, valid_positions
+from evaltool.losses.arguments import check_same_length, negatives_and_positives, per_class, per_class_or_number
+from evaltool.losses.per_position import SigmoidLoss, SoftmaxLoss, mixed
+from evaltool.numerics.all_classes import class_odds
+from evaltool.numerics.log_odds import LabelOdds, focal, sigmoid_odds, softmax_odds
+from evaltool.numerics.positions import Positions, chosen, class_vector
 
 
-class FocalLoss(nn.Module):
+class FocalLoss(SoftmaxLoss):
     """Focal loss of a softmax in nats, one value per sample.
 
     Args:
@@ -37,6 +37,7 @@ class FocalLoss(nn.Module):
 
     alpha: Optional[Tensor]
     gamma: Tensor
+    weight: Optional[Tensor]
 
     def __init__(
         self,
@@ -47,38 +48,21 @@ class FocalLoss(nn.Module):
         preds_are: str = "logits",
         reduction: str = "none",
     ) -> None:
-        super().__init__()
-        if gamma is None:
-            raise ValueError("gamma=None, expected a number or one number per class")
-        self.register_buffer("gamma", per_class("gamma", gamma))
+        super().__init__(ignore_index=ignore_index, preds_are=preds_are, reduction=reduction)
+        self.register_buffer("gamma", per_class_or_number("gamma", gamma))
         self.register_buffer("alpha", per_class("alpha", alpha))
-        self.ignore_index = int(ignore_index)
-        self.preds_are = checked_kind(preds_are)
-        self.reduction = checked_reduction(reduction)
+        check_same_length(gamma=self.gamma, alpha=self.alpha)
 
-    def forward(self, preds: Tensor, labels: Tensor) -> Tensor:
-        """Return float32 [N] (float64 for float64 preds) in nats; 0 where all is ignored, NaN for a bad label.
-
-        Args:
-            preds: float [N, C, *S].
-            labels: integer [N, *S], each in 0..C-1 or ``ignore_index``.
-        """
-        return reduced_positions(self.map(preds, labels), valid_positions(labels, self.ignore_index), self.reduction)
-
-    @torch.jit.export
-    def map(self, preds: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss per position, [N, *S]; 0 where ignored."""
-        preds = working_precision(preds)
-        positions = class_positions(labels, preds.size(1), self.ignore_index)
-        odds, _ = softmax_odds(preds, positions.labels, self.preds_are)
-        values = focal(odds, chosen(self.gamma.to(preds.dtype), positions.labels))
+    def _values(self, preds: Tensor, labels: Tensor) -> Tensor:
+        odds, _ = softmax_odds(preds, labels, self.preds_are)
+        values = focal(odds, chosen(self.gamma.to(preds.dtype), labels, preds.size(1)))
         alpha = self.alpha
         if alpha is not None:
-            values = values * chosen(alpha.to(preds.dtype), positions.labels)
-        return masked(values, positions)
+            values = values * chosen(alpha.to(preds.dtype), labels, preds.size(1))
+        return values
 
 
-class BinaryFocalLoss(nn.Module):
+class BinaryFocalLoss(SigmoidLoss):
     """Focal loss of independent sigmoids in nats, one value per sample.
 
     Soft labels y in (0, 1) weigh the values of both labels: y f(1) + (1 - y) f(0).
@@ -115,30 +99,12 @@ class BinaryFocalLoss(nn.Module):
         preds_are: str = "logits",
         reduction: str = "none",
     ) -> None:
-        super().__init__()
-        if gamma is None:
-            raise ValueError("gamma=None, expected a number or one number per class")
-        self.register_buffer("gamma", per_class("gamma", gamma))
-        self.register_buffer("alpha", _negatives_and_positives(alpha))
-        self.register_buffer("weight", per_class("weight", weight))
-        self.ignore_index = int(ignore_index)
-        self.preds_are = checked_kind(preds_are)
-        self.reduction = checked_reduction(reduction)
+        super().__init__(weight=weight, ignore_index=ignore_index, preds_are=preds_are, reduction=reduction)
+        self.register_buffer("gamma", per_class_or_number("gamma", gamma))
+        self.register_buffer("alpha", negatives_and_positives("alpha", alpha))
+        check_same_length(gamma=self.gamma, weight=self.weight)
 
-    def forward(self, preds: Tensor, labels: Tensor) -> Tensor:
-        """Return float32 [N] (float64 for float64 preds) in nats; 0 where all is ignored, NaN for a bad label.
-
-        Args:
-            preds: float [N], [N, C] or [N, *S]; an axis of length 1 more than the labels have is dropped.
-            labels: [N], [N, C] or [N, *S], each in [0, 1] or ``ignore_index``.
-        """
-        return reduced_positions(self.map(preds, labels), valid_positions(labels, self.ignore_index), self.reduction)
-
-    @torch.jit.export
-    def map(self, preds: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss per element, shaped as the labels; 0 where ignored."""
-        preds = working_precision(preds).reshape(labels.shape)
-        positions = unit_positions(labels, preds.dtype, self.ignore_index)
+    def _values(self, preds: Tensor, positions: Positions) -> Tensor:
         against_one, against_zero = sigmoid_odds(preds, self.preds_are)
         gamma = self.gamma.to(preds.dtype)
         ones = focal(against_one, gamma)
@@ -147,23 +113,64 @@ class BinaryFocalLoss(nn.Module):
         if alpha is not None:
             zeros = zeros * alpha[0].to(preds.dtype)
             ones = ones * alpha[1].to(preds.dtype)
-        values = mixed(ones, zeros, positions.labels)
-        weight = self.weight
-        if weight is not None:
-            values = values * weight.to(preds.dtype)
-        return masked(values, positions)
+        return mixed(ones, zeros, positions.labels)
 
 
-def mixed(ones: Tensor, zeros: Tensor, labels: Tensor) -> Tensor:
-    """Return y * ones + (1 - y) * zeros, where a share of 0 leaves its term out (0 * inf too)."""
-    none = torch.zeros_like(ones)
-    return torch.where(labels == 0, none, labels * ones) + torch.where(labels == 1, none, (1 - labels) * zeros)
+class OneVsAllFocalLoss(SoftmaxLoss):
+    """Binary focal loss of every class of a softmax against the rest, in nats, mean over the classes.
 
+    Memory: about ten arrays of the size of the preds, in float32, and of the labels one of bools of that shape.
 
-def _negatives_and_positives(alpha: float | Sequence[float] | Tensor | None) -> Tensor | None:
-    values = per_class("alpha", alpha)
-    if values is None or values.numel() == 2:
-        return values
-    if values.numel() == 1 and float(values) <= 1:
-        return torch.stack([1 - values[0], values[0]])
-    raise ValueError(f"alpha={alpha!r}, expected a number in [0, 1] or a pair (negatives, positives)")
+    Args:
+        gamma: focusing exponent >= 0, one number or one per class [C].
+        alpha: None, a number a in [0, 1] (a on the label's class, 1 - a on the others), or a pair (others, label's)
+            of factors >= 0.
+        weight: one factor >= 0 per class [C] on that class's term, or None.
+        ignore_index: label of the positions to leave out.
+        preds_are: "logits", "probs" or "log-probs".
+        reduction: "none" ([N], each sample's mean over its valid positions), "mean" (over the batch's valid
+            positions) or "sum".
+
+    Raises:
+        ValueError: an argument is outside its range.
+
+    >>> loss = OneVsAllFocalLoss(gamma=2.0)
+    >>> loss(torch.tensor([[2.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 1]))
+    tensor([0.0018, 0.1733])
+    """
+
+    alpha: Optional[Tensor]
+    gamma: Tensor
+    weight: Optional[Tensor]
+    class_weight: Optional[Tensor]
+
+    def __init__(
+        self,
+        *,
+        gamma: float | Sequence[float] | Tensor = 2.0,
+        alpha: float | Sequence[float] | Tensor | None = None,
+        weight: Sequence[float] | Tensor | None = None,
+        ignore_index: int = -100,
+        preds_are: str = "logits",
+        reduction: str = "none",
+    ) -> None:
+        super().__init__(ignore_index=ignore_index, preds_are=preds_are, reduction=reduction)
+        self.register_buffer("gamma", per_class_or_number("gamma", gamma))
+        self.register_buffer("alpha", negatives_and_positives("alpha", alpha))
+        self.register_buffer("class_weight", per_class("weight", weight))
+        check_same_length(gamma=self.gamma, weight=self.class_weight)
+
+    def _values(self, preds: Tensor, labels: Tensor) -> Tensor:
+        against, for_class = class_odds(preds, self.preds_are)
+        is_label = torch.zeros_like(preds, dtype=torch.bool).scatter(1, labels.unsqueeze(1), True)
+        odds = LabelOdds(
+            torch.where(is_label, against.u, for_class.u), torch.where(is_label, against.low, for_class.low)
+        )
+        values = focal(odds, class_vector(self.gamma.to(preds.dtype), preds.dim()))
+        alpha = self.alpha
+        if alpha is not None:
+            values = values * torch.where(is_label, alpha[1], alpha[0]).to(preds.dtype)
+        class_weight = self.class_weight
+        if class_weight is not None:
+            values = values * class_vector(class_weight.to(preds.dtype), preds.dim())
+        return values.mean(1)

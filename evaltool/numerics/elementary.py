@@ -43,6 +43,24 @@ def expm1(x: Tensor) -> Tensor:
     return torch.where(near, rounded * x / log_e, torch.where(x > -1, x, rounded))
 
 
+def log_error(values: Tensor, logs: Tensor) -> Tensor:
+    """Return what rounding lost in logs = log(values), to first order; 0 where that cannot be told."""
+    low = values.detach() * (-logs.detach()).exp() - 1
+    return torch.where(low.isfinite(), low, torch.zeros_like(low))
+
+
+def power(base: Tensor, exponent: Tensor) -> Tensor:
+    """Return base^exponent for base >= 0 and exponent >= 0; 0^0 = 1, and at base 0 the gradient is 0, not inf.
+
+    By exp and log, and not by ``pow``, whose last bits depend on where in a tensor a number stands.
+    """
+    some = base > 0
+    safe = torch.where(some, base, torch.ones_like(base))
+    logs = safe.log()
+    values = (exponent * logs).exp() * (1 + exponent * log_error(safe, logs))
+    return torch.where(some, values, (exponent == 0).to(base.dtype).expand_as(values))
+
+
 def sum_error(a: Tensor, b: Tensor) -> Tensor:
     """Return what rounding lost in a + b, exactly; 0 where the sum is not finite.  Knuth's two-sum."""
     a = a.detach()

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from evaltool.numerics.elementary import at_least_smallest, expm1, log1p, sum_error
+from evaltool.numerics.elementary import at_least_smallest, expm1, log1p, log_error, sum_error
 
 
 class LabelOdds(NamedTuple):
@@ -48,12 +48,11 @@ def snapped(preds: Tensor, low: float, high: float) -> Tensor:
     return torch.where(near, preds.clamp(low, high), preds)
 
 
-def _log_of_odds(odds: Tensor) -> LabelOdds:
-    """Return the logarithm of odds >= 0; exactly -inf, with a zero gradient, where the odds are 0."""
-    none = odds == 0
-    u = torch.where(none, torch.ones_like(odds), odds).log()
-    low = odds.detach() * (-u.detach()).exp() - 1
-    low = torch.where(none | ~low.isfinite(), torch.zeros_like(low), low)
+def exact_log(values: Tensor) -> LabelOdds:
+    """Return the logarithm of values >= 0, such as odds; exactly -inf, with a zero gradient, where they are 0."""
+    none = values == 0
+    u = torch.where(none, torch.ones_like(values), values).log()
+    low = torch.where(none, torch.zeros_like(u), log_error(values, u))
     return LabelOdds(torch.where(none, torch.full_like(u, -torch.inf), u), low)
 
 
@@ -71,7 +70,7 @@ def softmax_odds(preds: Tensor, labels: Tensor, preds_are: str) -> tuple[LabelOd
     if preds_are == "probs":
         weights = preds.scatter(1, index, 0.0)
         total = weights.sum(1)
-        return _log_of_odds(total / at_least_smallest(own)), OtherClasses(weights, total)
+        return exact_log(total / at_least_smallest(own)), OtherClasses(weights, total)
     rest = preds.scatter(1, index, -torch.inf)
     largest = rest.detach().amax(1)
     masked = largest == -torch.inf
@@ -96,8 +95,8 @@ def sigmoid_odds(preds: Tensor, preds_are: str) -> tuple[LabelOdds, LabelOdds]:
     if preds_are == "probs":
         preds = snapped(preds, 0.0, 1.0)
         complement = 1 - preds
-        against_one = _log_of_odds(complement / at_least_smallest(preds))
-        against_zero = _log_of_odds(preds / at_least_smallest(complement))
+        against_one = exact_log(complement / at_least_smallest(preds))
+        against_zero = exact_log(preds / at_least_smallest(complement))
         return against_one, against_zero
     if preds_are == "log-probs":
         preds = snapped(preds, -torch.inf, 0.0)
@@ -141,14 +140,22 @@ def focal(odds: LabelOdds, gamma: Tensor) -> Tensor:
     (1 - p)^(gamma - 1), which overflows for gamma < 1.
     """
     log1p_r = log1p(odds_ratio(odds))
+    return _focusing(odds, gamma, log1p_r) * _cross_entropy(odds, log1p_r)
+
+
+def focusing(odds: LabelOdds, gamma: Tensor) -> Tensor:
+    """Return (1 - p_label)^gamma, the factor by which the focal loss differs from cross-entropy."""
+    return _focusing(odds, gamma, log1p(odds_ratio(odds)))
+
+
+def _focusing(odds: LabelOdds, gamma: Tensor, log1p_r: Tensor) -> Tensor:
     positive = odds.u >= 0
     zero = torch.zeros_like(odds.u)
     # log(1 - p) = min(u, 0) - log1p(r), in two factors: their difference would round by gamma times as much.
     # -1e30 for -inf: gamma = 0 has to give exp(0), not 0 * inf
     far = (gamma * torch.where(positive, zero, odds.u).clamp(min=-1e30)).exp()
     near = (-gamma * log1p_r).exp()
-    focusing = far * near * (1 + gamma * torch.where(positive, zero, odds.low))
-    return focusing * _cross_entropy(odds, log1p_r)
+    return far * near * (1 + gamma * torch.where(positive, zero, odds.low))
 
 
 class TopClass(NamedTuple):

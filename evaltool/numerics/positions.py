@@ -67,6 +67,22 @@ def sample_sum(values: Tensor) -> Tensor:
     return halves[:, 0] + halves[:, 1] + values[:, 2 * half :].sum(1)
 
 
-def chosen(values: Tensor, labels: Tensor) -> Tensor:
+def class_vector(values: Tensor, dim: int) -> Tensor:
+    """Return values [C] shaped [1, C, 1, ...] to stand beside a tensor of ``dim`` axes."""
+    return values.reshape([1, -1] + [1] * (dim - 2))
+
+
+def chosen(values: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     """Return per-class values [C] at each label, or a single value [1] as it is."""
-    return values if values.numel() == 1 else values[labels]
+    if values.numel() == 1:
+        return values
+    if values.numel() != num_classes:  # the label could else read past the end
+        raise ValueError(f"{values.numel()} numbers per class, expected 1 or {num_classes} = C")
+    return values[labels]
+
+
+def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
+    """Return numerator / denominator, 0 where the denominator is 0."""
+    none = denominator == 0
+    safe = torch.where(none, torch.ones_like(denominator), denominator)
+    return torch.where(none, torch.zeros_like(safe), numerator / safe)

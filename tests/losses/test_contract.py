@@ -8,14 +8,33 @@ import torch
 from torch import Tensor, nn
 
 from evaltool.losses import (
+    AsymmetricLoss,
+    BalancedCrossEntropyLoss,
     BinaryCrossEntropyLoss,
     BinaryFocalLoss,
     CrossEntropyLoss,
+    DiceCELoss,
+    DiceFocalLoss,
     DiceLoss,
     FocalLoss,
+    FocalTverskyLoss,
+    GeneralizedCrossEntropyLoss,
+    GeneralizedDiceLoss,
+    JaccardLoss,
     L1Loss,
+    LDAMLoss,
+    LogCoshDiceLoss,
+    LogitAdjustedLoss,
+    LovaszLoss,
     MSELoss,
+    OhemCrossEntropyLoss,
+    OneVsAllFocalLoss,
+    PolyLoss,
+    QualityFocalLoss,
+    SeesawLoss,
     SmoothL1Loss,
+    TverskyLoss,
+    VarifocalLoss,
 )
 from evaltool.numerics.scripting import loaded, scripted
 
@@ -34,23 +53,52 @@ class Case:
         return self.loss(**{**self.arguments, **more})
 
 
+COUNTS = [100.0, 30.0, 0.0, 2.0]
 CASES = {
     "ce": Case(SOFTMAX, CrossEntropyLoss),
     "ce-weighted": Case(SOFTMAX, CrossEntropyLoss, {"weight": [1.0, 2.0, 0.5, 3.0]}),
     "ce-smoothed": Case(SOFTMAX, CrossEntropyLoss, {"label_smoothing": 0.1, "weight": [1.0, 2.0, 0.5, 3.0]}),
     "focal": Case(SOFTMAX, FocalLoss),
     "focal-per-class": Case(SOFTMAX, FocalLoss, {"gamma": [0.0, 0.5, 2.0, 5.0], "alpha": [1.0, 2.0, 0.5, 3.0]}),
+    "ova-focal": Case(SOFTMAX, OneVsAllFocalLoss, {"alpha": 0.25}),
+    "ova-focal-per-class": Case(SOFTMAX, OneVsAllFocalLoss, {"gamma": [0, 0.5, 2, 5], "weight": [1, 2, 0.5, 3]}),
+    "poly": Case(SOFTMAX, PolyLoss),
+    "poly-focal": Case(SOFTMAX, PolyLoss, {"eps": -1.0, "gamma": 2.0, "alpha": [1.0, 2.0, 0.5, 3.0]}),
+    "gce": Case(SOFTMAX, GeneralizedCrossEntropyLoss, {"weight": [1.0, 2.0, 0.5, 3.0]}),
+    "logit-adjusted": Case(SOFTMAX, LogitAdjustedLoss, {"prior": [0.6, 0.3, 0.05, 0.05], "weight": [1, 2, 0.5, 3]}),
+    "ldam": Case(SOFTMAX, LDAMLoss, {"counts": COUNTS, "scale": 1.5}),
+    "seesaw": Case(SOFTMAX, SeesawLoss, {"counts": COUNTS}),
     "dice": Case(SOFTMAX, DiceLoss),
     "dice-all": Case(SOFTMAX, DiceLoss, {"classes": "all", "squared": True}),
+    "generalized-dice": Case(SOFTMAX, GeneralizedDiceLoss),
+    "log-cosh-dice": Case(SOFTMAX, LogCoshDiceLoss),
+    "dice-ce": Case(SOFTMAX, DiceCELoss, {"lambda_ce": 0.5}),
+    "dice-focal": Case(SOFTMAX, DiceFocalLoss, {"alpha": [1.0, 2.0, 0.5, 3.0], "activation": "softmax"}),
+    "tversky": Case(SOFTMAX, TverskyLoss),
+    "focal-tversky": Case(SOFTMAX, FocalTverskyLoss),
+    "jaccard": Case(SOFTMAX, JaccardLoss),
+    "lovasz": Case(SOFTMAX, LovaszLoss),
     "bce": Case(SIGMOID, BinaryCrossEntropyLoss, {"pos_weight": 3.0}),
     "binary-focal": Case(SIGMOID, BinaryFocalLoss, {"alpha": 0.25}),
+    "balanced-ce": Case(SIGMOID, BalancedCrossEntropyLoss),
+    "balanced-ce-fixed": Case(SIGMOID, BalancedCrossEntropyLoss, {"beta": 0.8}),
+    "ohem-ce": Case(SIGMOID, OhemCrossEntropyLoss, {"negative_ratio": 0.7}),
+    "asymmetric": Case(SIGMOID, AsymmetricLoss),
+    "quality-focal": Case(SIGMOID, QualityFocalLoss),
+    "varifocal": Case(SIGMOID, VarifocalLoss),
     "dice-sigmoid": Case(SIGMOID, DiceLoss, {"activation": "sigmoid"}),
+    "generalized-dice-sigmoid": Case(SIGMOID, GeneralizedDiceLoss, {"activation": "sigmoid"}),
+    "dice-ce-sigmoid": Case(SIGMOID, DiceCELoss, {"activation": "sigmoid"}),
+    "dice-focal-sigmoid": Case(SIGMOID, DiceFocalLoss, {"activation": "sigmoid", "alpha": 0.25}),
+    "focal-tversky-sigmoid": Case(SIGMOID, FocalTverskyLoss, {"activation": "sigmoid"}),
+    "lovasz-hinge": Case(SIGMOID, LovaszLoss, {"form": "hinge"}),
     "l1": Case(REAL, L1Loss),
     "smooth-l1": Case(REAL, SmoothL1Loss),
     "mse": Case(REAL, MSELoss),
 }
 CLASSIFICATION = [name for name, case in CASES.items() if case.kind != REAL]
-POSITIONWISE = [name for name in CASES if not name.startswith("dice")]
+POSITIONWISE = [name for name, case in CASES.items() if hasattr(case.loss, "map")]
+REGIONS = [name for name, case in CASES.items() if hasattr(case.loss, "by_class")]
 SPACES = {"flat": (), "sequence": (7,), "image": (5, 6), "volume": (3, 4, 5)}
 
 

@@ -4,14 +4,17 @@ import pytest
 import torch
 
 from evaltool.losses import (
+    BalancedCrossEntropyLoss,
     BinaryCrossEntropyLoss,
     BinaryFocalLoss,
     CrossEntropyLoss,
     DiceLoss,
     FocalLoss,
     L1Loss,
+    OhemCrossEntropyLoss,
+    OneVsAllFocalLoss,
 )
-from evaltool.weights import class_weights
+from evaltool.weights import class_weights, prior_bias
 
 # golden name: how to compute it from its inputs
 CASES = {
@@ -35,6 +38,21 @@ CASES = {
     "dice_squared_per_sample": lambda x: DiceLoss(squared=True, smooth_nr=0, smooth_dr=0.002, preds_are="probs")(
         x["probs"], x["labels"]
     ),
+    "balanced_ce_sum_per_sample": lambda x: (
+        BalancedCrossEntropyLoss(preds_are="probs").map(x["probs"], x["labels"]).sum(1)
+    ),
+    "ohem_balanced_bce_per_sample": lambda x: OhemCrossEntropyLoss(eps=1e-6, preds_are="probs")(
+        x["probs"], x["labels"]
+    ),
+    # counted over the whole batch: one sample
+    "ohem_balanced_bce_batch": lambda x: OhemCrossEntropyLoss(eps=1e-6, preds_are="probs")(
+        x["probs"].unsqueeze(0), x["labels"].unsqueeze(0)
+    )[0],
+    "one_vs_all_focal_per_sample": lambda x: OneVsAllFocalLoss(gamma=2, alpha=0.25)(x["logits"], x["labels"]),
+    "one_vs_all_focal_mean": lambda x: OneVsAllFocalLoss(gamma=2, alpha=0.25, reduction="mean")(
+        x["logits"], x["labels"]
+    ),
+    "prior_bias": lambda x: prior_bias(x["pi"]),
     "l1_mean": lambda x: L1Loss(reduction="mean")(x["preds"], x["targets"]),
     "enet_weights": lambda x: class_weights(x["class_frequency"], "enet"),
 }
@@ -49,3 +67,7 @@ def test_golden_value(golden, name, dtype):
     expected = torch.tensor(entry["value"], dtype=torch.float64)
     # float32: a few units in the last place of numbers near 1
     torch.testing.assert_close(CASES[name](inputs).double(), expected, rtol=1e-6, atol=1e-7)
+
+
+def test_every_golden_value_is_reproduced(golden):
+    assert set(CASES) == set(golden)

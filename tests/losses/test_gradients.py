@@ -1,10 +1,24 @@
 """Losses train networks: right gradients everywhere, finite ones at saturated logits."""
 
+import inspect
+
 import pytest
 import torch
 from torch.nn import functional as F
 
-from evaltool.losses import BinaryCrossEntropyLoss, BinaryFocalLoss, CrossEntropyLoss, DiceLoss, FocalLoss
+from evaltool.losses import (
+    AsymmetricLoss,
+    BinaryCrossEntropyLoss,
+    BinaryFocalLoss,
+    CrossEntropyLoss,
+    DiceLoss,
+    FocalLoss,
+    FocalTverskyLoss,
+    GeneralizedCrossEntropyLoss,
+    PolyLoss,
+    QualityFocalLoss,
+    TverskyLoss,
+)
 
 from .test_contract import CASES, SIGMOID, SOFTMAX, sample
 
@@ -42,6 +56,41 @@ def test_gradient_is_finite_at_saturated_logits(gamma):
         logits = torch.linspace(-200, 200, 4001).requires_grad_()
         BinaryFocalLoss(gamma=gamma)(logits, torch.full((4001,), label)).sum().backward()
         assert bool(logits.grad.isfinite().all())
+
+
+def focusing(name: str) -> list[str]:
+    """Return the focusing exponents that a case leaves open."""
+    case = CASES[name]
+    exponents = ["gamma", "gamma_pos", "gamma_neg"] + (["beta"] if case.loss is QualityFocalLoss else [])
+    known = inspect.signature(case.loss).parameters
+    return [key for key in exponents if key in known and key not in case.arguments]
+
+
+SATURATED = [
+    (name, gamma)
+    for name, case in CASES.items()
+    for gamma in (GAMMAS if focusing(name) else [0.5])
+    if case.kind in (SOFTMAX, SIGMOID) and (gamma > 0 or case.loss is not FocalTverskyLoss)
+]
+
+
+@pytest.mark.parametrize(("name", "gamma"), SATURATED)
+def test_gradient_of_every_loss_is_finite_at_saturated_logits(name, gamma):
+    case = CASES[name]
+    chosen = dict.fromkeys(focusing(name), gamma)
+    extremes = torch.tensor([0.0, 0.1, 30.0, 88.0, 100.0, 1e4, -88.0, -1e4])
+    classes = 4 if case.kind == SOFTMAX else 3
+    rows = torch.cartesian_prod(*[extremes] * 3)
+    rows = rows if classes == 3 else torch.cat([rows, rows.flip(0)[:, :1]], 1)
+    for space in ((), (2,)):
+        preds = rows.clone() if not space else torch.stack([rows, rows.roll(7, 0)], 2)
+        preds.requires_grad_()
+        labels = torch.randint(0, 4 if case.kind == SOFTMAX else 2, (len(rows), *space))
+        labels = labels if case.kind == SOFTMAX else torch.randint(0, 2, preds.shape)
+        values = case.build(**chosen)(preds, labels)
+        values.sum().backward()
+        assert bool(values.isfinite().all())
+        assert bool(preds.grad.isfinite().all())
 
 
 @pytest.mark.parametrize("gamma", GAMMAS)
@@ -86,6 +135,60 @@ def test_gradient_agrees_with_the_eager_formula_where_that_is_exact(gamma):
     ours, preds.grad = preds.grad, None
     log_p = preds.log_softmax(1).gather(1, labels[:, None])
     (-((1 - log_p.exp()) ** gamma) * log_p).sum().backward()
+    torch.testing.assert_close(ours, preds.grad, rtol=1e-6, atol=1e-12)
+
+
+EAGER = {
+    "poly": (PolyLoss(eps=2.0, gamma=1.5), lambda log_p, p: (1 - p) ** 1.5 * -log_p + 2 * (1 - p) ** 2.5),
+    "gce": (GeneralizedCrossEntropyLoss(), lambda log_p, p: (1 - p**0.7) / 0.7),
+}
+
+
+@pytest.mark.parametrize("name", EAGER)
+def test_gradients_of_softmax_losses_agree_with_the_eager_formula(name):
+    loss, formula = EAGER[name]
+    preds = (torch.randn(200, 5, dtype=torch.float64) * 3).requires_grad_()
+    labels = torch.randint(0, 5, (200,))
+    loss(preds, labels).sum().backward()
+    ours, preds.grad = preds.grad, None
+    log_p = preds.log_softmax(1).gather(1, labels[:, None])
+    formula(log_p, log_p.exp()).sum().backward()
+    torch.testing.assert_close(ours, preds.grad, rtol=1e-6, atol=1e-12)
+
+
+def asymmetric(p, y):
+    shifted = (p - 0.05).clamp(min=0)
+    return -(y * (1 - p) * p.log() + (1 - y) * shifted**4 * (1 - shifted).log())
+
+
+SIGMOID_EAGER = {
+    "asymmetric": (AsymmetricLoss(), asymmetric),
+    "quality-focal": (
+        QualityFocalLoss(),
+        lambda p, y: (y - p) ** 2 * torch.nn.functional.binary_cross_entropy(p, y, reduction="none"),
+    ),
+    "dice": (DiceLoss(), lambda p, y: 1 - (2 * (p * y).sum(1) + 1) / (p.sum(1) + y.sum(1) + 1)),
+    "tversky": (
+        TverskyLoss(),
+        lambda p, y: (
+            1
+            - (2 * (p * y).sum(1) + 1)
+            / (2 * (p * y).sum(1) + 0.6 * (p * (1 - y)).sum(1) + 1.4 * ((1 - p) * y).sum(1) + 1)
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SIGMOID_EAGER)
+def test_gradients_of_sigmoid_losses_agree_with_the_eager_formula(name):
+    loss, formula = SIGMOID_EAGER[name]
+    preds = (torch.randn(40, 6, dtype=torch.float64) * 2).requires_grad_()
+    labels = torch.randint(0, 2, (40, 6)).double()
+    if name == "quality-focal":
+        labels = torch.rand(40, 6, dtype=torch.float64)
+    (loss(preds, labels) * (1 if loss.__class__ in (DiceLoss, TverskyLoss) else 6)).sum().backward()
+    ours, preds.grad = preds.grad, None
+    formula(preds.sigmoid(), labels).sum().backward()
     torch.testing.assert_close(ours, preds.grad, rtol=1e-6, atol=1e-12)
 
 
