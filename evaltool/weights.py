@@ -26,6 +26,9 @@ def class_weights(counts: Tensor, rule: str) -> Tensor:
     - ``effective-number``: (1 - b) / (1 - b^n_c), b = 0.9999 (Cui 2019, arXiv:1901.05555)
     - ``repeat-factor``: max(1, sqrt(0.001 / f_c)) (Gupta 2019, arXiv:1908.03195)
 
+    The weights are not scaled: those of ``effective-number`` are near 1 / n_c. Training with weight decay or a fixed
+    learning rate wants ``weights * (C / weights.sum())``, as Cui 2019 scales them, section 4.
+
     Args:
         counts: [C], >= 0, of any number dtype; frequencies serve as well where the rule uses f_c only.
         rule: one of the above.

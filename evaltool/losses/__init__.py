@@ -1,4 +1,9 @@
-"""Losses as scriptable modules: ``Loss(...)(preds, labels)`` gives one value per sample, float32 [N]."""
+"""Losses as scriptable modules: ``Loss(...)(preds, labels)`` gives one value per sample, float32 [N].
+
+"Memory" in a docstring is what a loss takes beside the preds while it computes a batch, in sizes of the preds as
+float32 and without gradients, measured by ``tests/losses/test_memory.py``. No array has more elements than the preds:
+of labels there is no one-hot copy larger than the block that is scored.
+"""
 
 from evaltool.losses.asymmetric import AsymmetricLoss
 from evaltool.losses.binary_cross_entropy import BalancedCrossEntropyLoss, BinaryCrossEntropyLoss

@@ -28,8 +28,9 @@ from evaltool.numerics.positions import Positions
 class AsymmetricLoss(SigmoidLoss):
     """Asymmetric loss in nats, one value per sample: negatives are focused harder than positives, easy ones dropped.
 
-    With equal gammas and clip 0 it is the binary focal loss. Soft labels weigh the values of both labels. Memory: a few
-    arrays of the size of the preds.
+    With equal gammas and clip 0 it is the binary focal loss. Soft labels weigh the values of both labels.
+
+    Memory: 18 times the preds.
 
     Args:
         gamma_pos: focusing exponent of positives, >= 0, one number or one per class [C] (multilabel).

@@ -26,8 +26,8 @@ from evaltool.numerics.positions import chosen, class_vector
 class LogitAdjustedLoss(SoftmaxLoss):
     """Cross-entropy of logits plus ``tau`` log prior, in nats, one value per sample.
 
-    With a flat prior it is cross-entropy. A class of prior 0 counts as masked. Memory: some six arrays of the size of
-    the preds, in float32; none of the labels.
+    With a flat prior it is cross-entropy. A class of prior 0 counts as masked. Memory: 11 times the
+    preds.
 
     Args:
         prior: how often each class occurs, [C] >= 0, shares or counts; None: all alike.
@@ -89,7 +89,7 @@ class LDAMLoss(SoftmaxLoss):
     """Cross-entropy with a margin at the label that is larger for rare classes (label-distribution-aware margin).
 
     margin_j = max_margin (n_min / n_j)^(1/4), n_min the smallest count above 0; a class without a sample has
-    max_margin. Memory: some six arrays of the size of the preds, in float32; none of the labels.
+    max_margin. Memory: 12 times the preds.
 
     Args:
         counts: samples of each class, [C] >= 0; None: all alike.
@@ -144,7 +144,7 @@ class LDAMLoss(SoftmaxLoss):
 class SeesawLoss(SoftmaxLoss):
     """Cross-entropy in which a rarer class is pressed less and a class of higher score more; in nats, one per sample.
 
-    Memory: some eight arrays of the size of the preds, in float32; none of the labels.
+    Memory: 14 times the preds.
 
     Args:
         counts: samples of each class, [C] >= 0, below 1 as 1; None: all alike.

@@ -19,6 +19,8 @@ from evaltool.numerics.positions import Positions, chosen, class_vector
 class FocalLoss(SoftmaxLoss):
     """Focal loss of a softmax in nats, one value per sample.
 
+    Memory: 6 times the preds.
+
     Args:
         gamma: focusing exponent >= 0, one number or one per class [C]; 0 gives cross-entropy.
         alpha: None, one factor >= 0 for all, or one per class [C].
@@ -65,7 +67,7 @@ class FocalLoss(SoftmaxLoss):
 class BinaryFocalLoss(SigmoidLoss):
     """Focal loss of independent sigmoids in nats, one value per sample.
 
-    Soft labels y in (0, 1) weigh the values of both labels: y f(1) + (1 - y) f(0).
+    Soft labels y in (0, 1) weigh the values of both labels: y f(1) + (1 - y) f(0). Memory: 13 times the preds.
 
     Args:
         gamma: focusing exponent >= 0, one number or one per class [C] (multilabel).
@@ -119,7 +121,7 @@ class BinaryFocalLoss(SigmoidLoss):
 class OneVsAllFocalLoss(SoftmaxLoss):
     """Binary focal loss of every class of a softmax against the rest, in nats, mean over the classes.
 
-    Memory: about ten arrays of the size of the preds, in float32, and of the labels one of bools of that shape.
+    Memory: 15 times the preds; of the labels one array of bools in their shape.
 
     Args:
         gamma: focusing exponent >= 0, one number or one per class [C].

@@ -18,7 +18,7 @@ from evaltool.numerics.log_odds import cross_entropy, softmax_odds
 class GeneralizedCrossEntropyLoss(SoftmaxLoss):
     """Loss between cross-entropy (q to 0) and 1 - p_t (q = 1), bounded by 1 / q: robust to wrong labels.
 
-    Memory: a few arrays of the size of the preds, in float32; none of the labels.
+    Memory: 6 times the preds.
 
     Args:
         q: in (0, 1].

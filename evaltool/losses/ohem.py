@@ -18,8 +18,7 @@ class OhemCrossEntropyLoss(nn.Module):
     """Binary cross-entropy of the positives and the hardest negatives, in nats, one value per sample.
 
     The sum over all positives and the negatives of largest loss, ``negative_ratio`` of them per positive, over their
-    number. A sample without a positive keeps no negative and scores 0. Memory: about ten arrays of the size of the
-    preds, in float32 and int64.
+    number. A sample without a positive keeps no negative and scores 0. Memory: 13 times the preds.
 
     Args:
         negative_ratio: negatives kept per positive of the sample, >= 0, rounded down.

@@ -125,8 +125,7 @@ class OverlapLoss(nn.Module):
     """Loss of a sample's regions; a subclass gives ``_error(overlap)``, [N, K].
 
     The sums run over positions for each class, and the value is the mean over classes. With no positions
-    (preds [N, C]) the classes are pooled into one sum. Memory: a softmax over C classes takes some six arrays of
-    the size of the preds, in float32; two of them hold values at the labels' classes and 0 elsewhere.
+    (preds [N, C]) the classes are pooled into one sum.
 
     Args:
         smooth_nr: added to the numerator, >= 0, in positions.

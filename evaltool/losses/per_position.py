@@ -27,8 +27,6 @@ from evaltool.numerics.positions import (
 class SoftmaxLoss(nn.Module):
     """Loss of a softmax at each position; a subclass gives ``_values(preds, labels) -> [N, *S]``.
 
-    Memory: a few arrays of the size of the preds, in float32; none of the labels.
-
     Args:
         weight: one factor >= 0 per class [C], taken at the label, or None.
         ignore_index: label of the positions to leave out.

@@ -18,7 +18,7 @@ from evaltool.numerics.positions import chosen
 class PolyLoss(SoftmaxLoss):
     """Cross-entropy or focal loss with the first term of its expansion in 1 - p_t changed by ``eps``; one per sample.
 
-    Memory: a few arrays of the size of the preds, in float32; none of the labels.
+    Memory: 6 times the preds.
 
     Args:
         eps: >= -1; 0 gives the focal loss.

@@ -18,8 +18,8 @@ class TverskyLoss(OverlapLoss):
     """Tversky loss, unitless in [0, 1] with the default smoothing, one value per sample.
 
     The sums run over positions for each class, and the value is the mean over classes. With no positions
-    (preds [N, C]) the classes are pooled into one sum. Memory: a softmax over C classes takes some six arrays of
-    the size of the preds, in float32.
+    (preds [N, C]) the classes are pooled into one sum. Memory: 8 times the preds of a softmax,
+    12 times those of sigmoids.
 
     Args:
         alpha: weight of false positives, >= 0.
@@ -78,7 +78,8 @@ class FocalTverskyLoss(TverskyLoss):
     Args:
         gamma: > 0; above 1 raises the loss of classes that are almost right, below 1 lowers it.
 
-    The other arguments, shapes, memory and errors are TverskyLoss's. Pooled classes have one value together. A Tversky
+    The other arguments, shapes and errors are TverskyLoss's. Memory: 8 times the preds of a softmax, 12 times those of
+    sigmoids. Pooled classes have one value together. A Tversky
     loss below float32's smallest number, 1.4e-45, gives 0.
 
     >>> loss = FocalTverskyLoss()
@@ -124,8 +125,8 @@ class JaccardLoss(TverskyLoss):
     """Jaccard loss, 1 minus intersection over union, unitless in [0, 1] with the default smoothing.
 
     The sums run over positions for each class, and the value is the mean over classes. With no positions
-    (preds [N, C]) the classes are pooled into one sum. Memory: a softmax over C classes takes some six arrays of
-    the size of the preds, in float32.
+    (preds [N, C]) the classes are pooled into one sum. Memory: 8 times the preds of a softmax,
+    12 times those of sigmoids.
 
     Args:
         smooth_nr: added to twice the intersection, >= 0, in positions, as in DiceLoss.
