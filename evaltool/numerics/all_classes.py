@@ -30,11 +30,9 @@ def class_odds(preds: Tensor, preds_are: str) -> tuple[LabelOdds, LabelOdds]:
         rest = (largest + others - preds).scatter(1, index, others)
         return exact_log(rest / at_least_smallest(preds)), exact_log(preds / at_least_smallest(rest))
     of_top, _ = softmax_odds(preds, top.place, preds_are)
-    largest = preds.gather(1, index)
-    near_log = log1p(top.total.unsqueeze(1) - top.ratios)
-    u = (top.gaps + near_log).scatter(1, index, of_top.u.unsqueeze(1))
-    low = sum_error(largest, -preds) + sum_error(top.gaps, near_log)
-    low = low.scatter(1, index, of_top.low.unsqueeze(1))
+    u = (top.gaps + log1p(top.total.unsqueeze(1) - top.ratios)).scatter(1, index, of_top.u.unsqueeze(1))
+    # what rounding took matters where 1 - p is small, and that is the largest class alone
+    low = torch.zeros_like(u).scatter(1, index, of_top.low.unsqueeze(1))
     return LabelOdds(u, low), LabelOdds(-u, -low)
 
 
