@@ -131,7 +131,7 @@ class LDAMLoss(SoftmaxLoss):
 
     def _values(self, preds: Tensor, labels: Tensor) -> Tensor:
         counts = self.counts.to(preds.dtype)
-        smallest = torch.where(counts > 0, counts, torch.full_like(counts, torch.inf)).amin()
+        smallest = torch.where(counts > 0, counts, torch.full_like(counts, torch.inf)).amin(0)
         rarity = torch.where(counts > 0, smallest / counts, torch.ones_like(counts))
         margins = self.scale * self.max_margin * rarity.pow(0.25)
         own = chosen(margins, labels, preds.size(1))

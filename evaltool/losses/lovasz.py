@@ -20,7 +20,7 @@ from evaltool.losses.overlap import CLASSES, class_occurs, softmax_errors
 from evaltool.losses.reduction import reduced_samples
 from evaltool.numerics.elementary import working_precision
 from evaltool.numerics.log_odds import sigmoid_odds
-from evaltool.numerics.positions import by_sample, class_positions, sample_sum, unit_positions
+from evaltool.numerics.positions import by_sample, class_positions, descending_order, sample_sum, unit_positions
 
 FORMS = ("auto", "softmax", "hinge")
 
@@ -34,7 +34,7 @@ def jaccard_extension(errors: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
         valid: bool [..., P], the position counts; the others come last in the order and get 0.
     """
     keys = torch.where(valid, errors.detach(), torch.full_like(errors, -1.0))
-    order = torch.sort(keys, stable=True, dim=-1, descending=True)[1]
+    order = descending_order(keys)
     of_class = (truth & valid).gather(-1, order).to(torch.int64)
     of_class_so_far = of_class.cumsum(-1)
     others_so_far = (1 - of_class).cumsum(-1)

@@ -11,7 +11,7 @@ from evaltool.losses.arguments import checked_kind, checked_number, checked_redu
 from evaltool.losses.reduction import reduced_samples
 from evaltool.numerics.elementary import working_precision
 from evaltool.numerics.log_odds import cross_entropy, sigmoid_odds
-from evaltool.numerics.positions import by_sample, ratio, sample_sum, unit_positions
+from evaltool.numerics.positions import by_sample, descending_order, ratio, sample_sum, unit_positions
 
 
 class OhemCrossEntropyLoss(nn.Module):
@@ -83,6 +83,6 @@ class OhemCrossEntropyLoss(nn.Module):
 def _hardest(values: Tensor, among: Tensor, count: Tensor) -> Tensor:
     """Return where a row's ``count`` [N] largest values ``among`` those marked are, bool [N, P]; ties by index."""
     keys = torch.where(among, values.detach(), torch.full_like(values, -1.0))
-    order = torch.sort(keys, stable=True, dim=1, descending=True)[1]
+    order = descending_order(keys)
     first = torch.arange(keys.size(1), device=keys.device).unsqueeze(0) < count.unsqueeze(1)
     return torch.zeros_like(among).scatter(1, order, first) & among

@@ -59,8 +59,10 @@ def sample_sum(values: Tensor) -> Tensor:
     """Return the sums [N] of values [N, *S] over positions, the same bits whatever N and the number of threads.
 
     PyTorch splits a reduction to a single number over its threads, and only that: so each sample is summed as two
-    halves.
+    halves. One value per sample is its own sum.
     """
+    if values.dim() == 1:
+        return values
     values = by_sample(values)
     half = values.size(1) // 2
     halves = values[:, : 2 * half].reshape(values.size(0), 2, half).sum(2)
@@ -86,3 +88,12 @@ def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
     none = denominator == 0
     safe = torch.where(none, torch.ones_like(denominator), denominator)
     return torch.where(none, torch.zeros_like(safe), numerator / safe)
+
+
+def descending_order(keys: Tensor) -> Tensor:
+    """Return the places that sort keys downwards along the last axis, int64; equals keep the order of their index."""
+    # TorchScript compiles nothing below this line, and only if it stands alone
+    if not torch.jit.is_scripting():  # noqa: SIM102
+        if torch.onnx.is_in_onnx_export():
+            return torch.sort(keys, dim=-1, descending=True)[1]  # becomes TopK, where equals keep it too
+    return torch.sort(keys, stable=True, dim=-1, descending=True)[1]
