@@ -14,7 +14,7 @@ REPEAT_THRESHOLD = 1e-3
 GAMMA_SHAPES = ("linear", "cosine")
 
 
-def class_weights(counts: Tensor, rule: str) -> Tensor:
+def class_weights(counts: Tensor | Sequence[float], rule: str) -> Tensor:
     """Return one weight per class from how often each class occurs.
 
     With n_c the count, N their sum, C the number of classes and f_c = n_c / N:
@@ -44,9 +44,9 @@ def class_weights(counts: Tensor, rule: str) -> Tensor:
     """
     if rule not in WEIGHT_RULES:
         raise ValueError(f"rule={rule!r}, expected one of {', '.join(WEIGHT_RULES)}")
-    n = counts.to(torch.float64)
-    if n.dim() != 1 or bool((n < 0).any()) or not float(n.sum()) > 0:
-        raise ValueError(f"counts={counts.tolist()}, expected [C] numbers >= 0 with a positive sum")
+    n = torch.as_tensor(counts, dtype=torch.float64)
+    if n.dim() != 1 or bool((n < 0).any()) or not 0 < float(n.sum()) < math.inf:
+        raise ValueError(f"counts={n.tolist()}, expected [C] finite numbers >= 0 with a positive sum")
     share = n / n.sum()
     if rule == "enet":
         return 1 / (ENET_OFFSET + share).log()
@@ -80,7 +80,10 @@ def prior_bias(pi: float | Sequence[float] | Tensor) -> Tensor:
     >>> prior_bias(0.01)
     tensor(-4.5951, dtype=torch.float64)
     """
-    p = torch.as_tensor(pi, dtype=torch.float64)
+    try:
+        p = torch.as_tensor(pi, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError):
+        p = torch.tensor(math.nan)
     if not bool(((p > 0) & (p < 1)).all()):
         raise ValueError(f"pi={pi!r}, expected a probability in (0, 1)")
     return -((1 - p) / p).log()
@@ -110,7 +113,7 @@ def gamma_schedule(
     """
     if shape not in GAMMA_SHAPES:
         raise ValueError(f"shape={shape!r}, expected one of {', '.join(map(repr, GAMMA_SHAPES))}")
-    if step < 0 or warmup < 0 or total_steps <= warmup:
+    if not (step >= 0 and total_steps > warmup >= 0):
         raise ValueError(
             f"step={step!r}, total_steps={total_steps!r}, warmup={warmup!r}, expected step >= 0 and "
             "total_steps > warmup >= 0"

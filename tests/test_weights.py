@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -18,7 +19,7 @@ def test_prior_bias_is_the_logit_of_the_prior():
     assert prior_bias([0.2, 0.3]).shape == (2,)
 
 
-@pytest.mark.parametrize("pi", [0, 1, -0.1, 1.5, math.nan, [0.5, 1.0]])
+@pytest.mark.parametrize("pi", [0, 1, -0.1, 1.5, math.nan, [0.5, 1.0], "0.1", None])
 def test_prior_bias_outside_the_unit_interval(pi):
     with pytest.raises(ValueError) as caught:  # noqa: PT011  the whole text is compared
         prior_bias(pi)
@@ -78,3 +79,15 @@ def test_weights_by_rule(rule, expected):
 def test_repeat_factor_of_a_rare_class():
     weights = class_weights(torch.tensor([99_990, 10]), "repeat-factor")
     torch.testing.assert_close(weights, torch.tensor([1.0, math.sqrt(1e-3 / 1e-4)], dtype=torch.float64))
+
+
+def test_counts_may_be_a_list_or_an_array():
+    expected = class_weights(torch.tensor([70, 20, 10]), "inverse")
+    assert torch.equal(class_weights([70, 20, 10], "inverse"), expected)
+    assert torch.equal(class_weights(np.array([70, 20, 10]), "inverse"), expected)
+
+
+@pytest.mark.parametrize("counts", [[0, 0], [1, -1], [1.0, math.inf], [[1, 2]]])
+def test_counts_that_are_none(counts):
+    with pytest.raises(ValueError, match=r"expected \[C\] finite numbers >= 0 with a positive sum$"):
+        class_weights(counts, "inverse")

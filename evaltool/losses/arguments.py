@@ -1,7 +1,10 @@
 """Checks of the arguments losses are built with; each raises ValueError with what was given and expected."""
 
 import math
+import numbers
+import operator
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +14,7 @@ from evaltool.schema import KINDS, REDUCTIONS
 
 def checked_choice(name: str, value: str, choices: Sequence[str]) -> str:
     """Return value if it is one of choices."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name}={value!r}, expected one of {', '.join(map(repr, choices))}")
     return value
 
@@ -27,10 +30,11 @@ def checked_reduction(reduction: str) -> str:
 
 
 def checked_number(
-    name: str, value: float, *, low: float = 0.0, high: float = math.inf, above: bool = False, below: float = math.inf
+    name: str, value: Any, *, low: float = 0.0, high: float = math.inf, above: bool = False, below: float = math.inf
 ) -> float:
     """Return value as a float in [low, high], in (low, high] if ``above``, in [low, below) where ``below`` is given."""
-    if isinstance(value, (bool, str)) or not isinstance(value, (int, float)):
+    scalar = isinstance(value, Tensor) and value.numel() == 1 and value.dtype != torch.bool
+    if isinstance(value, bool) or not (scalar or isinstance(value, numbers.Real)):
         raise ValueError(f"{name}={value!r}, expected a number")
     number = float(value)
     outside = number < low or number > high or number >= below or (above and number == low)
@@ -41,6 +45,16 @@ def checked_number(
     return number
 
 
+def checked_index(name: str, value: int) -> int:
+    """Return value as an int if it is an integer."""
+    try:
+        if not isinstance(value, bool):
+            return operator.index(value)
+    except TypeError:
+        pass
+    raise ValueError(f"{name}={value!r}, expected an integer")
+
+
 def checked_flag(name: str, value: bool) -> bool:
     """Return value if it is True or False."""
     if not isinstance(value, bool):
@@ -48,7 +62,7 @@ def checked_flag(name: str, value: bool) -> bool:
     return value
 
 
-def per_class(name: str, value: float | Sequence[float] | Tensor | str | None) -> Tensor | None:
+def per_class(name: str, value: Any) -> Tensor | None:
     """Return value as a float32 buffer: [1] for one number, [C] for one per class, None for None."""
     if value is None:
         return None
@@ -57,10 +71,13 @@ def per_class(name: str, value: float | Sequence[float] | Tensor | str | None) -
             f"{name}='balanced' is filled in from the label counts by evaltool score; here give the numbers, "
             "class_weights(counts, 'effective-number')"
         )
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if not isinstance(value, bool) and isinstance(value, numbers.Real):
         return torch.tensor([checked_number(name, value)], dtype=torch.float32)
     try:
-        values = torch.as_tensor(value, dtype=torch.float32).detach().clone()
+        given = torch.as_tensor(value)
+        if given.dtype == torch.bool:
+            raise TypeError("bools are no factors")
+        values = given.detach().to(torch.float32, copy=True)
     except (TypeError, ValueError, RuntimeError):
         raise ValueError(f"{name}={value!r}, expected a number or one number per class") from None
     values = values.reshape(1) if values.dim() == 0 else values
@@ -84,6 +101,8 @@ def class_counts(name: str, value: Sequence[float] | Tensor | None) -> Tensor:
     values = per_class(name, value)
     if values is None:
         return torch.ones(1)
+    if values.numel() == 1:
+        raise ValueError(f"{name}={values.tolist()}, expected one number per class")
     if not float(values.sum()) > 0:
         raise ValueError(f"{name}={values.tolist()}, expected a positive number for at least one class")
     return values

@@ -22,7 +22,7 @@ from evaltool.numerics.log_odds import (
     sigmoid_odds,
     snapped,
 )
-from evaltool.numerics.positions import Positions
+from evaltool.numerics.positions import Positions, beside
 
 
 class AsymmetricLoss(SigmoidLoss):
@@ -76,8 +76,8 @@ class AsymmetricLoss(SigmoidLoss):
 
     def _values(self, preds: Tensor, positions: Positions) -> Tensor:
         against_one, against_zero = sigmoid_odds(preds, self.preds_are)
-        ones = focal(against_one, self.gamma_pos.to(preds.dtype))
-        gamma_neg = self.gamma_neg.to(preds.dtype)
+        ones = focal(against_one, beside(self.gamma_pos, positions.labels, preds.dtype))
+        gamma_neg = beside(self.gamma_neg, positions.labels, preds.dtype)
         zeros = self._clipped(preds, against_one, gamma_neg) if self.clip > 0 else focal(against_zero, gamma_neg)
         return mixed(ones, zeros, positions.labels)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from evaltool.losses.arguments import check_same_length, checked_number, per_class
 from evaltool.losses.per_position import SigmoidLoss, mixed
 from evaltool.numerics.log_odds import cross_entropy, sigmoid_odds
-from evaltool.numerics.positions import Positions, by_sample, sample_sum
+from evaltool.numerics.positions import Positions, beside, by_sample, sample_sum
 
 
 class BinaryCrossEntropyLoss(SigmoidLoss):
@@ -63,11 +63,11 @@ class BinaryCrossEntropyLoss(SigmoidLoss):
         ones = cross_entropy(against_one)
         pos_weight = self.pos_weight
         if pos_weight is not None:
-            ones = ones * pos_weight.to(preds.dtype)
+            ones = ones * beside(pos_weight, positions.labels, preds.dtype)
         zeros = cross_entropy(against_zero)
         neg_weight = self.neg_weight
         if neg_weight is not None:
-            zeros = zeros * neg_weight.to(preds.dtype)
+            zeros = zeros * beside(neg_weight, positions.labels, preds.dtype)
         return mixed(ones, zeros, positions.labels)
 
 

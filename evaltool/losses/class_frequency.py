@@ -19,6 +19,7 @@ from evaltool.losses.arguments import check_same_length, checked_flag, checked_n
 from evaltool.losses.cross_entropy import expected_cross_entropy
 from evaltool.losses.per_position import SoftmaxLoss
 from evaltool.numerics.all_classes import Differences, label_differences, odds_of, shifted
+from evaltool.numerics.elementary import at_least_smallest
 from evaltool.numerics.log_odds import cross_entropy
 from evaltool.numerics.positions import chosen, class_vector
 
@@ -72,17 +73,16 @@ class LogitAdjustedLoss(SoftmaxLoss):
         shifts = self._shifts(preds.dtype)
         own = chosen(shifts, labels, preds.size(1))
         own = own if own.numel() == 1 else own.unsqueeze(1)
-        relative = class_vector(shifts, preds.dim())
+        relative = class_vector(shifts, preds)
         relative = torch.where(relative == -torch.inf, relative, relative - own)
         return cross_entropy(odds_of(shifted(label_differences(preds, labels, self.preds_are), relative), labels))
 
     def _soft_values(self, preds: Tensor, labels: Tensor) -> Tensor:
-        shifts = class_vector(self._shifts(preds.dtype), preds.dim())
-        adjusted = preds * shifts.exp() if self.preds_are == "probs" else preds + shifts
+        logits = at_least_smallest(preds).log() if self.preds_are == "probs" else preds
         weight = self.weight
         if weight is not None:
-            labels = labels * class_vector(weight.to(preds.dtype), preds.dim())
-        return expected_cross_entropy(adjusted, labels, self.preds_are)
+            labels = labels * class_vector(weight, preds)
+        return expected_cross_entropy(logits + class_vector(self._shifts(preds.dtype), preds), labels, "logits")
 
 
 class LDAMLoss(SoftmaxLoss):
@@ -198,6 +198,6 @@ class SeesawLoss(SoftmaxLoss):
         log_counts = self.counts.to(preds.dtype).clamp(min=1).log()
         own = chosen(log_counts, labels, preds.size(1))
         own = own if own.numel() == 1 else own.unsqueeze(1)
-        log_mitigation = self.p * (class_vector(log_counts, preds.dim()) - own).clamp(max=0)
+        log_mitigation = self.p * (class_vector(log_counts, preds) - own).clamp(max=0)
         compensated = Differences(differences.high + self.q * excess, low)
         return cross_entropy(odds_of(shifted(compensated, log_mitigation), labels))

@@ -69,7 +69,7 @@ class CrossEntropyLoss(SoftmaxLoss):
             shares = torch.ones(preds.size(1), dtype=preds.dtype, device=preds.device)
             if weight is not None:
                 shares = shares * weight.to(preds.dtype)
-            spread = expected_cross_entropy(preds, class_vector(shares, preds.dim()), self.preds_are)
+            spread = expected_cross_entropy(preds, class_vector(shares, preds), self.preds_are)
             values = (1 - self.label_smoothing) * values + self.label_smoothing / preds.size(1) * spread
         return values
 
@@ -81,5 +81,5 @@ class CrossEntropyLoss(SoftmaxLoss):
         shares = (1 - self.label_smoothing) * labels + self.label_smoothing / preds.size(1)
         weight = self.weight
         if weight is not None:
-            shares = shares * class_vector(weight.to(preds.dtype), preds.dim())
+            shares = shares * class_vector(weight, preds)
         return expected_cross_entropy(preds, shares, self.preds_are)

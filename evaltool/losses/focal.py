@@ -13,7 +13,7 @@ from evaltool.losses.arguments import check_same_length, negatives_and_positives
 from evaltool.losses.per_position import SigmoidLoss, SoftmaxLoss, mixed
 from evaltool.numerics.all_classes import class_odds
 from evaltool.numerics.log_odds import LabelOdds, focal, sigmoid_odds, softmax_odds
-from evaltool.numerics.positions import Positions, chosen, class_vector
+from evaltool.numerics.positions import Positions, beside, chosen, class_vector
 
 
 class FocalLoss(SoftmaxLoss):
@@ -108,7 +108,7 @@ class BinaryFocalLoss(SigmoidLoss):
 
     def _values(self, preds: Tensor, positions: Positions) -> Tensor:
         against_one, against_zero = sigmoid_odds(preds, self.preds_are)
-        gamma = self.gamma.to(preds.dtype)
+        gamma = beside(self.gamma, positions.labels, preds.dtype)
         ones = focal(against_one, gamma)
         zeros = focal(against_zero, gamma)
         alpha = self.alpha
@@ -168,11 +168,11 @@ class OneVsAllFocalLoss(SoftmaxLoss):
         odds = LabelOdds(
             torch.where(is_label, against.u, for_class.u), torch.where(is_label, against.low, for_class.low)
         )
-        values = focal(odds, class_vector(self.gamma.to(preds.dtype), preds.dim()))
+        values = focal(odds, class_vector(self.gamma, preds))
         alpha = self.alpha
         if alpha is not None:
             values = values * torch.where(is_label, alpha[1], alpha[0]).to(preds.dtype)
         class_weight = self.class_weight
         if class_weight is not None:
-            values = values * class_vector(class_weight.to(preds.dtype), preds.dim())
+            values = values * class_vector(class_weight, preds)
         return values.mean(1)

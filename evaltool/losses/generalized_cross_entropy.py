@@ -53,6 +53,8 @@ class GeneralizedCrossEntropyLoss(SoftmaxLoss):
     def _values(self, preds: Tensor, labels: Tensor) -> Tensor:
         odds, _ = softmax_odds(preds, labels, self.preds_are)
         surprise = cross_entropy(odds)
-        x = self.q * surprise
-        # by its series where x is small: q times the smallest numbers would flush to 0
-        return torch.where(x < 1e-4, surprise * (1 - x / 2 + x * x / 6), -expm1(-x) / self.q)
+        # by its series where q times that is small: the product of the smallest numbers would flush to 0
+        small = self.q * surprise < 1e-4
+        near = torch.where(small, surprise, torch.zeros_like(surprise))
+        x = self.q * near
+        return torch.where(small, near * (1 - x / 2 + x * x / 6), -expm1(-self.q * surprise) / self.q)

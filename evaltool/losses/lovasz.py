@@ -15,12 +15,19 @@ without a difference of near-equal numbers:
 import torch
 from torch import Tensor, nn
 
-from evaltool.losses.arguments import checked_choice, checked_kind, checked_reduction
+from evaltool.losses.arguments import checked_choice, checked_index, checked_kind, checked_reduction
 from evaltool.losses.overlap import CLASSES, class_occurs, softmax_errors
 from evaltool.losses.reduction import reduced_samples
 from evaltool.numerics.elementary import working_precision
 from evaltool.numerics.log_odds import sigmoid_odds
-from evaltool.numerics.positions import by_sample, class_positions, descending_order, sample_sum, unit_positions
+from evaltool.numerics.positions import (
+    by_sample,
+    class_positions,
+    descending_order,
+    same_shape,
+    sample_sum,
+    unit_positions,
+)
 
 FORMS = ("auto", "softmax", "hinge")
 
@@ -83,7 +90,7 @@ class LovaszLoss(nn.Module):
         super().__init__()
         self.classes = checked_choice("classes", classes, CLASSES)
         self.form = checked_choice("form", form, FORMS)
-        self.ignore_index = int(ignore_index)
+        self.ignore_index = checked_index("ignore_index", ignore_index)
         self.preds_are = checked_kind(preds_are)
         self.reduction = checked_reduction(reduction)
 
@@ -103,7 +110,7 @@ class LovaszLoss(nn.Module):
         hinge = self.form == "hinge"
         if self.form == "auto":
             hinge = labels.dim() == preds.dim() or preds.size(1) == 1
-        return self._hinge(preds.reshape(labels.shape), labels) if hinge else self._softmax(preds, labels)
+        return self._hinge(same_shape(preds, labels), labels) if hinge else self._softmax(preds, labels)
 
     def _softmax(self, preds: Tensor, labels: Tensor) -> Tensor:
         positions = class_positions(labels, preds.size(1), self.ignore_index)
@@ -122,9 +129,9 @@ class LovaszLoss(nn.Module):
     def _hinge(self, preds: Tensor, labels: Tensor) -> Tensor:
         positions = unit_positions(labels, preds.dtype, self.ignore_index)
         bad = positions.bad | ((positions.labels > 0) & (positions.labels < 1))
-        _, against_zero = sigmoid_odds(preds, self.preds_are)
+        against_one, against_zero = sigmoid_odds(preds, self.preds_are)
         truth = positions.labels == 1
-        errors = (1 + torch.where(truth, -against_zero.u, against_zero.u)).clamp(min=0)
+        errors = (1 + torch.where(truth, against_one.u, against_zero.u)).clamp(min=0)
         values = jaccard_extension(by_sample(errors), by_sample(truth), by_sample(positions.valid))
         if preds.dim() > 2:
             values = sample_sum(values).unsqueeze(1)

@@ -7,11 +7,11 @@ arXiv:1911.08947, eq. 6.
 import torch
 from torch import Tensor, nn
 
-from evaltool.losses.arguments import checked_kind, checked_number, checked_reduction
+from evaltool.losses.arguments import checked_index, checked_kind, checked_number, checked_reduction
 from evaltool.losses.reduction import reduced_samples
 from evaltool.numerics.elementary import working_precision
 from evaltool.numerics.log_odds import cross_entropy, sigmoid_odds
-from evaltool.numerics.positions import by_sample, descending_order, ratio, sample_sum, unit_positions
+from evaltool.numerics.positions import by_sample, descending_order, ratio, same_shape, sample_sum, unit_positions
 
 
 class OhemCrossEntropyLoss(nn.Module):
@@ -47,7 +47,7 @@ class OhemCrossEntropyLoss(nn.Module):
         super().__init__()
         self.negative_ratio = checked_number("negative_ratio", negative_ratio)
         self.eps = checked_number("eps", eps)
-        self.ignore_index = int(ignore_index)
+        self.ignore_index = checked_index("ignore_index", ignore_index)
         self.preds_are = checked_kind(preds_are)
         self.reduction = checked_reduction(reduction)
 
@@ -63,7 +63,7 @@ class OhemCrossEntropyLoss(nn.Module):
     @torch.jit.export
     def by_class(self, preds: Tensor, labels: Tensor) -> Tensor:
         """Return each class's part of the sample's value, [N, C], or [N, 1] where there are positions."""
-        preds = working_precision(preds).reshape(labels.shape)
+        preds = same_shape(working_precision(preds), labels)
         positions = unit_positions(labels, preds.dtype, self.ignore_index)
         against_one, against_zero = sigmoid_odds(preds, self.preds_are)
         bad = positions.bad | ((positions.labels > 0) & (positions.labels < 1))

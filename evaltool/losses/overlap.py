@@ -13,7 +13,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from evaltool.losses.arguments import checked_choice, checked_flag, checked_kind, checked_number, checked_reduction
+from evaltool.losses.arguments import (
+    checked_choice,
+    checked_flag,
+    checked_index,
+    checked_kind,
+    checked_number,
+    checked_reduction,
+)
 from evaltool.losses.reduction import reduced_samples
 from evaltool.numerics.elementary import working_precision
 from evaltool.numerics.log_odds import label_probability, miss_probability, sigmoid_odds, softmax_odds, top_class
@@ -23,6 +30,7 @@ from evaltool.numerics.positions import (
     by_sample,
     class_positions,
     ratio,
+    same_shape,
     sample_sum,
     unit_positions,
 )
@@ -159,7 +167,7 @@ class OverlapLoss(nn.Module):
         self.squared = checked_flag("squared", squared)
         self.classes = checked_choice("classes", classes, CLASSES)
         self.activation = checked_choice("activation", activation, ACTIVATIONS)
-        self.ignore_index = int(ignore_index)
+        self.ignore_index = checked_index("ignore_index", ignore_index)
         self.preds_are = checked_kind(preds_are)
         self.reduction = checked_reduction(reduction)
 
@@ -181,10 +189,10 @@ class OverlapLoss(nn.Module):
         if is_sigmoid(self.activation, preds, labels):
             pooled = labels.dim() <= 2
             overlap = sigmoid_overlap(
-                preds.reshape(labels.shape), labels, self.preds_are, self.ignore_index, self.squared
+                same_shape(preds, labels), labels, self.preds_are, self.ignore_index, self.squared
             )
         elif labels.dim() == preds.dim():
-            overlap = soft_overlap(preds, labels.to(preds.dtype), self.preds_are, self.squared)
+            overlap = soft_overlap(preds, same_shape(labels, preds).to(preds.dtype), self.preds_are, self.squared)
         else:
             overlap = softmax_overlap(preds, labels, self.preds_are, self.ignore_index, self.squared)
         values = self._parts(overlap, pooled)

@@ -10,15 +10,17 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
-from evaltool.losses.arguments import checked_kind, checked_reduction, per_class
+from evaltool.losses.arguments import checked_index, checked_kind, checked_reduction, per_class
 from evaltool.losses.reduction import reduced_positions
 from evaltool.numerics.elementary import working_precision
 from evaltool.numerics.positions import (
     Positions,
     bad_shares,
+    beside,
     chosen,
     class_positions,
     masked,
+    same_shape,
     unit_positions,
     valid_positions,
 )
@@ -47,7 +49,7 @@ class SoftmaxLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.register_buffer("weight", per_class("weight", weight))
-        self.ignore_index = int(ignore_index)
+        self.ignore_index = checked_index("ignore_index", ignore_index)
         self.preds_are = checked_kind(preds_are)
         self.reduction = checked_reduction(reduction)
 
@@ -74,7 +76,7 @@ class SoftmaxLoss(nn.Module):
         """Return the loss per position, [N, *S]; 0 where ignored."""
         preds = working_precision(preds)
         if labels.dim() == preds.dim():
-            shares = labels.to(preds.dtype)
+            shares = same_shape(labels, preds).to(preds.dtype)
             values = self._soft_values(preds, shares)
             return torch.where(bad_shares(shares), torch.full_like(values, torch.nan), values)
         positions = class_positions(labels, preds.size(1), self.ignore_index)
@@ -115,7 +117,7 @@ class SigmoidLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.register_buffer("weight", per_class("weight", weight))
-        self.ignore_index = int(ignore_index)
+        self.ignore_index = checked_index("ignore_index", ignore_index)
         self.preds_are = checked_kind(preds_are)
         self.reduction = checked_reduction(reduction)
 
@@ -131,12 +133,12 @@ class SigmoidLoss(nn.Module):
     @torch.jit.export
     def map(self, preds: Tensor, labels: Tensor) -> Tensor:
         """Return the loss per element, shaped as the labels; 0 where ignored."""
-        preds = working_precision(preds).reshape(labels.shape)
+        preds = same_shape(working_precision(preds), labels)
         positions = unit_positions(labels, preds.dtype, self.ignore_index)
         values = self._values(preds, positions)
         weight = self.weight
         if weight is not None:
-            values = values * weight.to(values.dtype)
+            values = values * beside(weight, labels, values.dtype)
         return masked(values, positions)
 
     def _values(self, preds: Tensor, positions: Positions) -> Tensor:

@@ -22,7 +22,7 @@ from evaltool.numerics.log_odds import (
     miss_probability,
     sigmoid_odds,
 )
-from evaltool.numerics.positions import Positions
+from evaltool.numerics.positions import Positions, beside
 
 
 class QualityFocalLoss(SigmoidLoss):
@@ -65,7 +65,7 @@ class QualityFocalLoss(SigmoidLoss):
     def _values(self, preds: Tensor, positions: Positions) -> Tensor:
         against_one, against_zero = sigmoid_odds(preds, self.preds_are)
         values = mixed(cross_entropy(against_one), cross_entropy(against_zero), positions.labels)
-        return power(distance(against_one, positions.labels), self.beta.to(preds.dtype)) * values
+        return power(distance(against_one, positions.labels), beside(self.beta, positions.labels, preds.dtype)) * values
 
 
 def distance(against_one: LabelOdds, labels: Tensor) -> Tensor:
@@ -120,5 +120,5 @@ class VarifocalLoss(SigmoidLoss):
         against_one, against_zero = sigmoid_odds(preds, self.preds_are)
         labels = positions.labels
         positives = labels * mixed(cross_entropy(against_one), cross_entropy(against_zero), labels)
-        negatives = self.alpha * focal(against_zero, self.gamma.to(preds.dtype))
+        negatives = self.alpha * focal(against_zero, beside(self.gamma, labels, preds.dtype))
         return torch.where(labels > 0, positives, negatives)

@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from evaltool.losses.arguments import checked_number, checked_reduction
 from evaltool.losses.reduction import reduced_positions
 from evaltool.numerics.elementary import working_precision
+from evaltool.numerics.positions import same_shape
 
 
 def difference(preds: Tensor, labels: Tensor) -> Tensor:
     """Return preds - labels in the working precision of the preds; the labels take the preds' shape."""
     preds = working_precision(preds)
-    return preds - labels.to(preds.dtype).reshape(preds.shape)
+    return preds - same_shape(labels, preds).to(preds.dtype)
 
 
 def reduced(values: Tensor, reduction: str) -> Tensor:
@@ -74,7 +75,7 @@ class SmoothL1Loss(nn.Module):
     def map(self, preds: Tensor, labels: Tensor) -> Tensor:
         """Return the loss per position, shaped as the preds."""
         error = difference(preds, labels).abs()
-        return torch.where(error < self.beta, 0.5 * error * error / self.beta, error - 0.5 * self.beta)
+        return torch.where(error < self.beta, 0.5 * error * (error / self.beta), error - 0.5 * self.beta)
 
 
 class MSELoss(nn.Module):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from evaltool.numerics.elementary import at_least_smallest, log1p, sum_error
-from evaltool.numerics.log_odds import LabelOdds, exact_log, softmax_odds, top_class
+from evaltool.numerics.log_odds import LabelOdds, exact_log, odds_of_ratio, softmax_odds, top_class
 
 
 def class_odds(preds: Tensor, preds_are: str) -> tuple[LabelOdds, LabelOdds]:
@@ -27,8 +27,9 @@ def class_odds(preds: Tensor, preds_are: str) -> tuple[LabelOdds, LabelOdds]:
     if preds_are == "probs":
         largest = preds.gather(1, index)
         others = preds.scatter(1, index, 0.0).sum(1, keepdim=True)
-        rest = (largest + others - preds).scatter(1, index, others)
-        return exact_log(rest / at_least_smallest(preds)), exact_log(preds / at_least_smallest(rest))
+        total = largest + others
+        rest = torch.where(total > 0, (total - preds).scatter(1, index, others), torch.nan)
+        return odds_of_ratio(rest, preds), odds_of_ratio(preds, rest)
     of_top, _ = softmax_odds(preds, top.place, preds_are)
     u = (top.gaps + log1p(top.total.unsqueeze(1) - top.ratios)).scatter(1, index, of_top.u.unsqueeze(1))
     # what rounding took matters where 1 - p is small, and that is the largest class alone

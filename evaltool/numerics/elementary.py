@@ -35,12 +35,14 @@ def log1p(x: Tensor) -> Tensor:
 
 
 def expm1(x: Tensor) -> Tensor:
-    """Return exp(x) - 1 for x <= 0, to a few units in the last place."""
-    e = x.exp()
+    """Return exp(x) - 1 for x < 1, to a few units in the last place; the gradient is finite at -inf as well."""
+    near = x > -1
+    small = torch.where(near, x, torch.zeros_like(x))
+    e = small.exp()
     rounded = e - 1
-    near = (x > -1) & (rounded != 0)
-    log_e = torch.where(near, e, torch.full_like(x, 0.5)).log()
-    return torch.where(near, rounded * x / log_e, torch.where(x > -1, x, rounded))
+    lost = rounded == 0
+    log_e = torch.where(lost, torch.full_like(x, 2.0), e).log()
+    return torch.where(near, torch.where(lost, small, rounded * small / log_e), x.exp() - 1)
 
 
 def log_error(values: Tensor, logs: Tensor) -> Tensor:

@@ -56,6 +56,22 @@ def exact_log(values: Tensor) -> LabelOdds:
     return LabelOdds(torch.where(none, torch.full_like(u, -torch.inf), u), low)
 
 
+def odds_of_ratio(against: Tensor, own: Tensor) -> LabelOdds:
+    """Return log(against / own) for probabilities >= 0; an ``own`` of 0 counts as the smallest normal float32.
+
+    A difference of logarithms, for the gradient of the ratio holds 1 / own^2, which float32 cannot.
+    """
+    high = exact_log(against)
+    low = exact_log(at_least_smallest(own))
+    return LabelOdds(high.u - low.u, high.low - low.low + sum_error(high.u, -low.u))
+
+
+def log_complement(log_probs: Tensor) -> Tensor:
+    """Return log(1 - p) for log p <= 0; 0, with a zero gradient, where p is 1."""
+    complement = -expm1(log_probs)
+    return torch.where(complement > 0, complement, torch.ones_like(complement)).log()
+
+
 def softmax_odds(preds: Tensor, labels: Tensor, preds_are: str) -> tuple[LabelOdds, OtherClasses]:
     """Return the log-odds against each label, and the other classes' weights.
 
@@ -70,7 +86,10 @@ def softmax_odds(preds: Tensor, labels: Tensor, preds_are: str) -> tuple[LabelOd
     if preds_are == "probs":
         weights = preds.scatter(1, index, 0.0)
         total = weights.sum(1)
-        return exact_log(total / at_least_smallest(own)), OtherClasses(weights, total)
+        odds = odds_of_ratio(torch.where(own + total > 0, total, torch.nan), own)
+        largest = weights.detach().amax(1)
+        weights = weights / torch.where(largest > 0, largest, torch.ones_like(largest)).unsqueeze(1)
+        return odds, OtherClasses(weights, weights.sum(1))
     rest = preds.scatter(1, index, -torch.inf)
     largest = rest.detach().amax(1)
     masked = largest == -torch.inf
@@ -95,12 +114,10 @@ def sigmoid_odds(preds: Tensor, preds_are: str) -> tuple[LabelOdds, LabelOdds]:
     if preds_are == "probs":
         preds = snapped(preds, 0.0, 1.0)
         complement = 1 - preds
-        against_one = exact_log(complement / at_least_smallest(preds))
-        against_zero = exact_log(preds / at_least_smallest(complement))
-        return against_one, against_zero
+        return odds_of_ratio(complement, preds), odds_of_ratio(preds, complement)
     if preds_are == "log-probs":
         preds = snapped(preds, -torch.inf, 0.0)
-        preds = preds - (-expm1(preds)).log()
+        preds = torch.where(preds == 0, torch.full_like(preds, torch.inf), preds - log_complement(preds))
     return _without_low(-preds), _without_low(preds)
 
 
@@ -187,5 +204,6 @@ def two_classes(preds: Tensor, preds_are: str) -> Tensor:
         return torch.stack([1 - preds, preds], 1)
     if preds_are == "log-probs":
         preds = snapped(preds, -torch.inf, 0.0)
-        return torch.stack([(-expm1(preds)).log(), preds], 1)
+        log_other = torch.where(preds == 0, torch.full_like(preds, -torch.inf), log_complement(preds))
+        return torch.stack([log_other, preds], 1)
     return torch.stack([torch.zeros_like(preds), preds], 1)

@@ -22,6 +22,7 @@ def valid_positions(labels: Tensor, ignore_index: int) -> Tensor:
 
 def class_positions(labels: Tensor, num_classes: int, ignore_index: int) -> Positions:
     """Return the positions of class labels: any integer (or float that holds integers), valid in 0..C-1."""
+    labels = labels if labels.is_floating_point() else labels.to(torch.int64)  # 256 classes are none in uint8
     valid = valid_positions(labels, ignore_index)
     inside = (labels >= 0) & (labels < num_classes)
     if labels.is_floating_point():
@@ -58,20 +59,37 @@ def by_sample(values: Tensor) -> Tensor:
 def sample_sum(values: Tensor) -> Tensor:
     """Return the sums [N] of values [N, *S] over positions, the same bits whatever N and the number of threads.
 
-    PyTorch splits a reduction to a single number over its threads, and only that: so each sample is summed as two
-    halves. One value per sample is its own sum.
+    PyTorch splits a reduction to a single number over its threads, and only that: so every sample is summed twice, and
+    never alone. One value per sample is its own sum.
     """
     if values.dim() == 1:
         return values
-    values = by_sample(values)
-    half = values.size(1) // 2
-    halves = values[:, : 2 * half].reshape(values.size(0), 2, half).sum(2)
-    return halves[:, 0] + halves[:, 1] + values[:, 2 * half :].sum(1)
+    return by_sample(values).unsqueeze(0).expand(2, -1, -1).sum(2)[0]
 
 
-def class_vector(values: Tensor, dim: int) -> Tensor:
-    """Return values [C] shaped [1, C, 1, ...] to stand beside a tensor of ``dim`` axes."""
-    return values.reshape([1, -1] + [1] * (dim - 2))
+def class_vector(values: Tensor, preds: Tensor) -> Tensor:
+    """Return values [C] or [1] shaped [1, C, 1, ...] to stand beside preds [N, C, *S]."""
+    if values.numel() != 1 and values.numel() != preds.size(1):
+        raise ValueError(f"{values.numel()} numbers per class, expected 1 or {preds.size(1)} = C")
+    return values.to(preds.dtype).reshape([1, -1] + [1] * (preds.dim() - 2))
+
+
+def beside(values: Tensor, labels: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return values [1], or [C] where labels are [N, C], to stand beside elements in the labels' shape."""
+    if values.numel() != 1 and (labels.dim() != 2 or values.numel() != labels.size(1)):
+        raise ValueError(f"{values.numel()} numbers per class, expected 1, or C where labels are [N, C]")
+    return values.to(dtype)
+
+
+def same_shape(values: Tensor, like: Tensor) -> Tensor:
+    """Return values in the shape of another tensor, from which an axis 1 of one class may be missing, or be there."""
+    if values.dim() == like.dim() + 1 and values.size(1) == 1:
+        values = values.squeeze(1)
+    elif like.dim() == values.dim() + 1 and like.size(1) == 1:
+        values = values.unsqueeze(1)
+    if values.shape != like.shape:
+        raise ValueError(f"shapes {values.shape} and {like.shape}, expected the same but for an axis of one class")
+    return values
 
 
 def chosen(values: Tensor, labels: Tensor, num_classes: int) -> Tensor:

@@ -1,5 +1,6 @@
 """Bad arguments: ValueError at construction, with what was given and expected."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -105,6 +106,14 @@ CASES = {
         "alpha=[1, 2, 3], expected a number in [0, 1] or a pair (negatives, positives)",
     ),
     "negative beta": (lambda: QualityFocalLoss(beta=-2.0), "beta=-2.0, expected a number in [0, inf)"),
+    "gamma of a bool": (lambda: FocalLoss(gamma=True), "gamma=True, expected a number or one number per class"),
+    "weight of bools": (
+        lambda: CrossEntropyLoss(weight=[True, False]),
+        "weight=[True, False], expected a number or one number per class",
+    ),
+    "one count": (lambda: SeesawLoss(counts=5.0), "counts=[5.0], expected one number per class"),
+    "fraction to ignore": (lambda: FocalLoss(ignore_index=0.5), "ignore_index=0.5, expected an integer"),
+    "text to ignore": (lambda: DiceLoss(ignore_index="3"), "ignore_index='3', expected an integer"),
     "beta of zero": (lambda: SmoothL1Loss(beta=0), "beta=0, expected a number in (0, inf)"),
 }
 
@@ -138,3 +147,11 @@ def test_vectors_of_another_number_of_classes_are_no_read_past_the_end(loss):
 def test_shares_of_the_classes_where_a_loss_takes_one_class(loss):
     with pytest.raises(ValueError, match=r"^this loss takes one class per position, integer labels \[N, \*S\]$"):
         loss(torch.randn(2, 4), torch.rand(2, 4))
+
+
+def test_numbers_of_numpy_and_torch_are_numbers():
+    for number in (np.float32(0.5), np.float64(0.5), torch.tensor(0.5)):
+        assert GeneralizedCrossEntropyLoss(q=number).q == 0.5
+        assert float(FocalLoss(gamma=number).gamma) == 0.5
+    assert FocalLoss(ignore_index=np.int64(255)).ignore_index == 255
+    assert FocalLoss(alpha=np.array([1, 2])).alpha.tolist() == [1, 2]

@@ -158,19 +158,26 @@ def test_scripted_saved_and_loaded_equal_eager_bit_for_bit(name, space, tmp_path
         assert torch.equal(again.map(preds, labels), loss.map(preds, labels))
 
 
-@pytest.mark.parametrize("space", [(), (5, 6)], ids=["flat", "image"])
+@pytest.mark.parametrize("space", [(), (6,), (5, 6)], ids=["flat", "sequence", "image"])
 @pytest.mark.parametrize("name", CASES)
 def test_torch_export_takes_dynamic_sizes(name, space):
-    preds, labels = sample(CASES[name], 6, space)
-    loss = CASES[name].build()
-    fixed = 2 if any(buffer.numel() > 1 for buffer in loss.buffers()) and CASES[name].kind == SOFTMAX else None
-    axes = [
-        {i: torch.export.Dim.AUTO for i in range(tensor.dim()) if not (tensor is preds and i == 1 and fixed)}
-        for tensor in (preds, labels)
-    ]
-    program = torch.export.export(loss, (preds, labels), dynamic_shapes=tuple(axes)).module()
-    preds, labels = sample(CASES[name], 9, tuple(2 * size for size in space), seed=1)
-    torch.testing.assert_close(program(preds, labels), loss(preds, labels), rtol=1e-6, atol=0)
+    """Named sizes, which may not be fixed without a word; calls with odd and even numbers of positions."""
+    case = CASES[name]
+    loss = case.build()
+    per_class = case.kind == SOFTMAX and any(buffer.numel() > 1 for buffer in loss.buffers())
+    batch, classes = torch.export.Dim("batch"), torch.export.Dim("classes")
+    sizes = [torch.export.Dim(f"size{axis}") for axis in range(len(space))]
+    of_labels = {0: batch, **{axis + 1: size for axis, size in enumerate(sizes)}}
+    of_preds = of_labels
+    if case.kind == SOFTMAX:
+        of_preds = {0: batch, **{axis + 2: size for axis, size in enumerate(sizes)}}
+        of_preds |= {} if per_class else {1: classes}
+    program = torch.export.export(loss, sample(case, 6, space), dynamic_shapes=(of_preds, of_labels)).module()
+    for n, grow, more in ((9, 2, 3), (2, 3, 0), (5, -1, 1)):
+        preds, labels = sample(case, n, tuple(size + grow for size in space), seed=n)
+        if case.kind == SOFTMAX and not per_class:
+            preds = torch.cat([preds] + [preds[:, :1] - 1] * more, 1)
+        torch.testing.assert_close(program(preds, labels), loss(preds, labels), rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
@@ -291,6 +298,59 @@ def test_one_foreground_class_with_and_without_its_axis():
         loss = CASES[name].build()
         assert torch.equal(loss(preds.unsqueeze(1), labels), loss(preds, labels)), name
         assert torch.equal(loss(preds[:, :, 0].unsqueeze(1), labels[:, :, 0]), loss(preds[:, :, 0], labels[:, :, 0]))
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.int16, torch.uint16, torch.uint32, torch.uint64])
+@pytest.mark.parametrize("name", ["ce", "dice", "lovasz", "seesaw"])
+def test_more_classes_than_the_labels_dtype_counts(name, dtype):
+    """256 classes are none in uint8, and -128 in int8."""
+    loss = CASES[name].loss()
+    for classes in (128, 256, 300):
+        preds, labels = torch.randn(3, classes), torch.tensor([0, 1, 127])
+        assert torch.equal(loss(preds, labels.to(dtype)), loss(preds, labels))
+
+
+OTHER_SHAPES = {
+    "labels with an axis of one class": (CrossEntropyLoss(), (2, 3), (2, 1)),
+    "masks with an axis of one class": (DiceLoss(activation="softmax"), (2, 3, 4, 4), (2, 1, 4, 4)),
+    "shares of one sample": (CrossEntropyLoss(), (2, 3), (1, 3)),
+    "transposed": (BinaryCrossEntropyLoss(), (2, 3), (3, 2)),
+    "regression, transposed": (MSELoss(), (2, 3), (3, 2)),
+    "flattened": (OhemCrossEntropyLoss(), (6,), (3, 2)),
+    "regions of another size": (DiceLoss(activation="sigmoid"), (2, 4, 6), (2, 6, 4)),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_SHAPES)
+def test_shapes_that_do_not_fit_are_refused(name):
+    loss, preds, labels = OTHER_SHAPES[name]
+    for module in (loss, scripted(loss)):
+        with pytest.raises(Exception, match="expected the same but for an axis of one class"):
+            module(torch.randn(preds), torch.ones(labels))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        BinaryCrossEntropyLoss(weight=[1.0, 2.0]),
+        BinaryCrossEntropyLoss(pos_weight=[1.0, 2.0]),
+        BinaryFocalLoss(gamma=[1.0, 2.0]),
+        AsymmetricLoss(gamma_neg=[1.0, 2.0]),
+        QualityFocalLoss(beta=[1.0, 2.0]),
+        VarifocalLoss(gamma=[1.0, 2.0]),
+        OneVsAllFocalLoss(gamma=[1.0, 2.0]),
+        CrossEntropyLoss(weight=[1.0, 2.0]),
+        LogitAdjustedLoss(prior=[1.0, 2.0]),
+    ],
+    ids=lambda loss: type(loss).__name__,
+)
+def test_a_number_per_class_stands_beside_classes_alone(loss):
+    """Broadcast along another axis, it would weigh samples or columns."""
+    softmax = isinstance(loss, (OneVsAllFocalLoss, CrossEntropyLoss, LogitAdjustedLoss))
+    shapes = [((2, 3), (2,))] if softmax else [((2,), (2,)), ((1,), (1,)), ((2, 3, 2), (2, 3, 2)), ((2, 3), (2, 3))]
+    for preds, labels in shapes:
+        with pytest.raises(ValueError, match=r"^2 numbers per class, expected 1"):
+            loss(torch.randn(preds), torch.ones(labels, dtype=torch.int64))
 
 
 def test_column_of_binary_predictions():

@@ -210,3 +210,46 @@ def test_ignored_positions_get_no_gradient():
         loss(preds, labels).sum().backward()
         assert bool((preds.grad[:, :, 1] == 0).all())
         assert bool((preds.grad[:, :, 0] != 0).any())
+
+
+GAPS = [1.0, 20.0, 47.0, 80.0, 88.0, 89.0, 95.0, 100.0, 110.0]
+
+
+@pytest.mark.parametrize("kind", ["probs", "log-probs"])
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.kind in (SOFTMAX, SIGMOID)])
+def test_gradient_through_probabilities_is_finite_however_small_they_are(name, kind):
+    """The ratio of two probabilities has 1 / p^2 in its gradient, and log(1 - p) is -inf where p rounds to 1."""
+    case = CASES[name]
+    for gap in GAPS:
+        for label in range(4 if case.kind == SOFTMAX else 2):
+            if case.kind == SOFTMAX:
+                logits = torch.tensor([[0.0, -gap, -gap, -gap - 1]], requires_grad=True)
+                preds = logits.softmax(1) if kind == "probs" else logits.log_softmax(1)
+                labels = torch.tensor([label])
+            else:
+                logits = torch.tensor([[gap, -gap, gap, 0.5]], requires_grad=True)
+                preds = logits.sigmoid() if kind == "probs" else F.logsigmoid(logits)
+                labels = torch.tensor([[label, 1 - label, 1, 0]])
+            if case.kind == SIGMOID and kind == "log-probs" and label == 0 and gap > 88:
+                continue  # wrong by so much, the derivative by log p is 1 / (1 - p), which no float32 holds
+            value = case.build(preds_are=kind)(preds, labels)
+            if not bool(value.isfinite().all()):  # an honest inf: log p is 0 for the wrong label
+                continue
+            value.sum().backward()
+            assert bool(logits.grad.isfinite().all()), (gap, label)
+
+
+def test_gradient_of_cross_entropy_through_probabilities_is_that_of_the_logits():
+    x = torch.tensor([-47.0, 47.0], requires_grad=True)
+    BinaryCrossEntropyLoss(preds_are="probs")(x.sigmoid()[:1], torch.tensor([1])).sum().backward()
+    assert float(x.grad[0]) == pytest.approx(-1, rel=1e-5)
+    z = torch.tensor([[0.0, -47.0, -47.0]], requires_grad=True)
+    CrossEntropyLoss(preds_are="probs")(z.softmax(1), torch.tensor([1])).sum().backward()
+    torch.testing.assert_close(z.grad, torch.tensor([[1.0, -1.0, 0.0]]), rtol=1e-5, atol=1e-12)
+
+
+@pytest.mark.parametrize("logit", [1e19, 3e19, 3e38])
+def test_gradient_of_gce_is_finite_at_the_largest_logits(logit):
+    preds = torch.tensor([[-logit, 0.0]], requires_grad=True)
+    GeneralizedCrossEntropyLoss()(preds, torch.tensor([0])).sum().backward()
+    assert preds.grad.tolist() == [[0, 0]]

@@ -347,3 +347,23 @@ def test_a_masked_class_gives_finite_values_and_gradients(loss):
     values.sum().backward()
     assert bool(values.isfinite().all())
     assert bool(preds.grad.isfinite().all())
+
+
+def test_a_probability_of_zero_counts_as_the_smallest_on_both_sides_of_a_hinge():
+    loss = LovaszLoss(form="hinge", preds_are="probs")
+    wrong = loss(torch.tensor([[0.0, 0.5, 0.5], [1.0, 0.5, 0.5]]), torch.tensor([[1, 0, 1], [0, 0, 1]]))
+    torch.testing.assert_close(wrong[0], loss(torch.tensor([[1.1754944e-38, 0.5, 0.5]]), torch.tensor([[1, 0, 1]]))[0])
+    assert bool(wrong.isfinite().all())
+
+
+def test_logit_adjusted_says_the_same_of_a_label_and_of_its_share():
+    loss = LogitAdjustedLoss(prior=[1.0, 1e10], tau=2.0, preds_are="probs")
+    preds = torch.tensor([[1e-30, 1.0]])
+    torch.testing.assert_close(
+        loss(preds, torch.tensor([0])), loss(preds, torch.tensor([[1.0, 0.0]])), rtol=1e-6, atol=0
+    )
+
+
+@pytest.mark.parametrize("loss", [CrossEntropyLoss, FocalLoss, OneVsAllFocalLoss, DiceLoss, LovaszLoss])
+def test_probabilities_that_are_all_zero_are_no_perfect_prediction(loss):
+    assert bool(loss(preds_are="probs")(torch.zeros(1, 3), torch.tensor([0])).isnan().all())
