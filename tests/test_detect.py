@@ -104,6 +104,16 @@ def test_confident_probabilities_are_not_taken_for_rounded_ones(scale):
         assert chosen.tolerance == 1e-3
 
 
+def test_log_probabilities_of_sigmoids_are_doubted_as_logits():
+    log_probs = -np.logaddexp(0, -logits(N))
+    assert decision(log_probs, classes(N, c=2)).doubts == (
+        "the predictions are taken for logits, but no probed value is above 0: if they are log-probabilities, pass "
+        "--preds-are log-probs",
+    )
+    assert decision(log_probs, classes(N, c=2), preds_are="log-probs").doubts == ()
+    assert decision(logits(N), classes(N, c=2)).doubts == ()
+
+
 def test_values_between_0_and_1_that_are_no_distribution_are_doubted():
     sigmoids = 1 / (1 + np.exp(-logits(N, 4)))
     doubt = decision(sigmoids, classes(N)).doubts[0]

@@ -56,10 +56,18 @@ class LossEntry:
         return self.kind == "softmax" or self.with_background
 
     @property
-    def from_labels(self) -> tuple[str, ...]:
-        """The parameters that label counts can fill in."""
-        takers = {names[0] for names in self.class_weights.values() if len(names) == 1}
-        return tuple(name for name in self.parameters if name in takers or name in (*self.pairs, *self.counted))
+    def from_labels(self) -> dict[str, tuple[str, ...]]:
+        """The parameters that label counts can fill in, and the outputs where they can; () where always."""
+        given = {self.outputs(task, False) for task in self.tasks}
+        found: dict[str, tuple[str, ...]] = {}
+        for name in self.parameters:
+            takers = {outputs for outputs, names in self.class_weights.items() if names == (name,)}
+            takers |= {outputs for outputs in given if self.is_pair(name, outputs)}
+            if name in self.counted or takers >= given:
+                found[name] = ()
+            elif takers:
+                found[name] = tuple(sorted(takers & given))
+        return found
 
     def outputs(self, task: str, foreground: bool) -> str:
         """Return as what the loss is given the classes of a task: "softmax", "sigmoid", "sigmoids" or "real"."""
@@ -182,7 +190,7 @@ CATALOGUE = {
         EITHER_TASKS,
         {"lambda_dice": 1.0, "lambda_ce": 1.0, "weight": None, **DICE},
         soft_labels=True,
-        class_weights={"softmax": ("weight",)},
+        class_weights={"softmax": ("weight",), "sigmoids": ("weight",)},
     ),
     "dice-focal": LossEntry(
         "DiceFocalLoss",

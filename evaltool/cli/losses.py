@@ -72,10 +72,7 @@ def _rows(entry: LossEntry) -> Iterator[tuple[str, str]]:
     if entry.parameters:
         yield "parameters", _assigned(entry.parameters)
     if entry.from_labels:
-        yield (
-            "from labels",
-            _assigned({name: None if name in entry.counted else "balanced" for name in entry.from_labels}),
-        )
+        yield "from labels", ", ".join(_filled(name, entry) for name in entry.from_labels)
     yield "tasks", ", ".join(task + _condition(entry, task) for task in entry.tasks)
     if entry.source:
         yield "source", entry.source
@@ -89,6 +86,15 @@ def _condition(entry: LossEntry, task: str) -> str:
     if task == "multilabel" and entry.zero_or_one:
         return " (no soft labels)"
     return " (one foreground class)" if task == "segmentation" and entry.kind == "sigmoid" else ""
+
+
+def _filled(name: str, entry: LossEntry) -> str:
+    """Return how label counts fill a parameter in, and where they do."""
+    if name in entry.counted:
+        return f"{name}, unless given"
+    where = {"softmax": "of a softmax", "sigmoid": "binary", "sigmoids": "multilabel"}
+    only = [where[outputs] for outputs in entry.from_labels[name]]
+    return f"{name}=balanced" + (f" ({', '.join(only)})" if only else "")
 
 
 def _assigned(parameters: Mapping[str, Any]) -> str:

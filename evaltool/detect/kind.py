@@ -7,6 +7,8 @@ import numpy as np
 from evaltool.detect.probe import MAJORITY, Probe
 from evaltool.schema import is_softmax
 
+FEW = 32  # values up to so many may all be below 0 by chance
+
 
 class KindDecision(NamedTuple):
     """The kind (None for regression), why, and what speaks against it."""
@@ -41,7 +43,13 @@ def _guessed(probe: Probe, one_per_class: bool) -> KindDecision:
     if not one_per_class:
         if in_unit.mean() >= MAJORITY:
             return KindDecision("probs", f"because {in_unit.mean():.0%} {number} lie in [0, 1]")
-        return KindDecision("logits", f"because {1 - in_unit.mean():.0%} {number} leave [0, 1]")
+        doubt = None
+        if rows.size >= FEW and (rows <= 0).all():
+            doubt = (
+                "taken for logits, but no probed value is above 0: if they are log-probabilities, pass "
+                "--preds-are log-probs"
+            )
+        return KindDecision("logits", f"because {1 - in_unit.mean():.0%} {number} leave [0, 1]", doubt)
     off = np.abs(rows.sum(1) - 1).reshape(len(rows), -1).max(1)
     probs = in_unit & (off <= probe.tolerance)
     if probs.mean() >= MAJORITY:

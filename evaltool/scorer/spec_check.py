@@ -12,10 +12,12 @@ def check_fits(spec: LossSpec, decision: Decision) -> None:
     """Raise EvaltoolError if a loss is none of the task or of its labels."""
     entry, task = spec.entry, decision.task
     if not entry.fits(task, decision.foreground):
-        what = " with several classes" if task in entry.tasks else ""
+        what, hint = "", f"`evaltool losses --task {task}` lists those that do."
+        if task in entry.tasks:
+            what, hint = " with several classes", f"Of a {task} it takes one foreground class, [N, *S] or [N, 1, *S]."
         raise EvaltoolError(
             f"the loss {spec.name} does not fit the task {task}{what}\n  {spec.name} is for {', '.join(entry.tasks)}\n"
-            f"  `evaltool losses --task {task}` lists those that do."
+            f"  {hint}"
         )
     if decision.soft_labels and not entry.soft_labels:
         others = [name for name, other in CATALOGUE.items() if other.soft_labels and task in other.tasks]

@@ -46,6 +46,10 @@ def _by_rule(spec: LossSpec, name: str, word: str, outputs: str, counts: LabelCo
                 f"{word!r} is no weight\n  {asked}\n  Give numbers, or one of {', '.join(WEIGHT_WORDS)}."
             )
         return counts.pair_weights(word, asked, outputs) if pair else counts.weights(word, asked)
+    if word in WEIGHT_WORDS and name in spec.entry.counted:
+        raise EvaltoolError(
+            f"{name} takes no rule\n  {asked}\n  Give numbers, or leave it out: then it is counted from the labels."
+        )
     if word in WEIGHT_WORDS:
         other = f", or pass --class-weights {word}" if takers else ""
         raise EvaltoolError(

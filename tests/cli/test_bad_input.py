@@ -247,7 +247,7 @@ error: the loss bce does not fit the task multiclass
     + """\
 error: the loss bce does not fit the task segmentation with several classes
   bce is for binary, multilabel, segmentation
-  `evaltool losses --task segmentation` lists those that do.
+  Of a segmentation it takes one foreground class, [N, *S] or [N, 1, *S].
 """,
     "preds.npy labels.npy --loss focal:gama=2": """\
 error: focal has no parameter 'gama'
@@ -290,9 +290,9 @@ error: 'balance' is no weight
 """,
     "preds.npy labels.npy --loss ldam:counts=5": DECIDED
     + """\
-error: counts of the loss ldam is not one number per class
-  got 1 numbers, expected 4 = C
-  Give one number per class, in the order of the class indices.
+error: bad parameter of the loss ldam
+  counts=[5.0], expected one number per class
+  It takes counts, max_margin, scale, weight.
 """,
     "binary.npy binary_labels.npy --loss balanced-ce": BINARY_DECIDED
     + """\

@@ -59,13 +59,13 @@ ohem-ce  OhemCrossEntropyLoss
 bce  BinaryCrossEntropyLoss
   formula     -w (pos_weight y log p + neg_weight (1 - y) log(1 - p))
   parameters  pos_weight=none, neg_weight=none, weight=none
-  from labels weight=balanced
+  from labels weight=balanced (multilabel)
   tasks       binary, multilabel, segmentation (one foreground class)
 
 logit-adjusted  LogitAdjustedLoss
   formula     ce of the logits + tau log(prior), prior as shares
   parameters  prior=none, tau=1, weight=none
-  from labels prior=none, weight=balanced
+  from labels prior, unless given, weight=balanced
   tasks       multiclass (soft labels too), segmentation
   source      Menon 2021, arXiv:2007.07314
 
@@ -138,11 +138,11 @@ def test_json_says_what_the_catalogue_says(cli):
         assert (row["tasks"], row["soft_labels"]) == (list(entry.tasks), entry.soft_labels)
         assert row["zero_or_one"] == entry.zero_or_one
     assert {row["name"]: row["from_labels"] for row in rows if len(row["from_labels"]) > 1} == {
-        "binary-focal": ["alpha", "weight"],
-        "ova-focal": ["alpha", "weight"],
-        "logit-adjusted": ["prior", "weight"],
-        "ldam": ["counts", "weight"],
-        "seesaw": ["counts", "weight"],
+        "binary-focal": {"alpha": [], "weight": ["sigmoids"]},
+        "ova-focal": {"alpha": [], "weight": []},
+        "logit-adjusted": {"prior": [], "weight": []},
+        "ldam": {"counts": [], "weight": []},
+        "seesaw": {"counts": [], "weight": []},
     }
 
 
