@@ -71,8 +71,7 @@ class LogitAdjustedLoss(SoftmaxLoss):
 
     def _values(self, preds: Tensor, labels: Tensor) -> Tensor:
         shifts = self._shifts(preds.dtype)
-        own = chosen(shifts, labels, preds.size(1))
-        own = own if own.numel() == 1 else own.unsqueeze(1)
+        own = of_label(shifts, labels, preds)
         relative = class_vector(shifts, preds)
         relative = torch.where(relative == -torch.inf, relative, relative - own)
         return cross_entropy(odds_of(shifted(label_differences(preds, labels, self.preds_are), relative), labels))
@@ -134,8 +133,7 @@ class LDAMLoss(SoftmaxLoss):
         smallest = torch.where(counts > 0, counts, torch.full_like(counts, torch.inf)).amin(0)
         rarity = torch.where(counts > 0, smallest / counts, torch.ones_like(counts))
         margins = self.scale * self.max_margin * rarity.pow(0.25)
-        own = chosen(margins, labels, preds.size(1))
-        own = own if own.numel() == 1 else own.unsqueeze(1)
+        own = of_label(margins, labels, preds)
         differences = label_differences(preds, labels, self.preds_are)
         scaled = Differences(self.scale * differences.high, self.scale * differences.low)
         return cross_entropy(odds_of(shifted(scaled, own), labels))
@@ -196,8 +194,13 @@ class SeesawLoss(SoftmaxLoss):
         # log C = q (z_j - z_t) where that is above 0, for log(p_j / p_t) is z_j - z_t
         low = torch.where(ahead, (1 + self.q) * differences.low, differences.low)
         log_counts = self.counts.to(preds.dtype).clamp(min=1).log()
-        own = chosen(log_counts, labels, preds.size(1))
-        own = own if own.numel() == 1 else own.unsqueeze(1)
+        own = of_label(log_counts, labels, preds)
         log_mitigation = self.p * (class_vector(log_counts, preds) - own).clamp(max=0)
         compensated = Differences(differences.high + self.q * excess, low)
         return cross_entropy(odds_of(shifted(compensated, log_mitigation), labels))
+
+
+def of_label(values: Tensor, labels: Tensor, preds: Tensor) -> Tensor:
+    """Return per-class values [C] at each label, [N, 1, *S] to stand beside preds, or a single value [1] as it is."""
+    own = chosen(values, labels, preds.size(1))
+    return own if own.numel() == 1 else own.unsqueeze(1)

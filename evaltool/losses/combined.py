@@ -20,7 +20,7 @@ from evaltool.losses.dice import DiceLoss
 from evaltool.losses.focal import BinaryFocalLoss, FocalLoss
 from evaltool.losses.overlap import is_sigmoid
 from evaltool.losses.per_position import SigmoidLoss, SoftmaxLoss
-from evaltool.numerics.positions import by_sample, class_positions, sample_sum, valid_positions
+from evaltool.numerics.positions import by_sample, label_positions, sample_sum, valid_positions
 
 
 class DicePlusLoss(nn.Module):
@@ -73,7 +73,7 @@ class DicePlusLoss(nn.Module):
             valid = torch.ones_like(by_sample(labels.select(1, 0)), dtype=torch.bool)
             values = values.flatten(2).sum(2) if preds.dim() > 2 else values
         else:
-            positions = class_positions(labels, preds.size(1), self.ignore_index)
+            positions = label_positions(labels, preds, self.ignore_index)
             own = self.softmax.map(preds, labels).unsqueeze(1)
             values = torch.zeros_like(preds, dtype=own.dtype).scatter(1, positions.labels.unsqueeze(1), own)
             valid = by_sample(positions.valid)

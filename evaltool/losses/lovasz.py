@@ -16,14 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from evaltool.losses.arguments import checked_choice, checked_index, checked_kind, checked_reduction
-from evaltool.losses.overlap import CLASSES, class_occurs, softmax_errors
+from evaltool.losses.overlap import CLASSES, class_occurs, is_sigmoid, softmax_errors
 from evaltool.losses.reduction import reduced_samples
 from evaltool.numerics.elementary import working_precision
 from evaltool.numerics.log_odds import sigmoid_odds
 from evaltool.numerics.positions import (
     by_sample,
-    class_positions,
     descending_order,
+    label_positions,
     same_shape,
     sample_sum,
     unit_positions,
@@ -107,13 +107,11 @@ class LovaszLoss(nn.Module):
     def by_class(self, preds: Tensor, labels: Tensor) -> Tensor:
         """Return each class's part of the sample's value, float [N, C] ([N, 1] of a foreground class's positions)."""
         preds = working_precision(preds)
-        hinge = self.form == "hinge"
-        if self.form == "auto":
-            hinge = labels.dim() == preds.dim() or preds.size(1) == 1
+        hinge = is_sigmoid("auto", preds, labels) if self.form == "auto" else self.form == "hinge"
         return self._hinge(same_shape(preds, labels), labels) if hinge else self._softmax(preds, labels)
 
     def _softmax(self, preds: Tensor, labels: Tensor) -> Tensor:
-        positions = class_positions(labels, preds.size(1), self.ignore_index)
+        positions = label_positions(labels, preds, self.ignore_index)
         errors, _ = softmax_errors(preds, positions, self.preds_are)
         errors = errors.unsqueeze(-1).flatten(2)
         classes = torch.arange(preds.size(1), device=preds.device).reshape([1, -1, 1])

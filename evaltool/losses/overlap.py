@@ -28,7 +28,7 @@ from evaltool.numerics.positions import (
     Positions,
     bad_shares,
     by_sample,
-    class_positions,
+    label_positions,
     ratio,
     same_shape,
     sample_sum,
@@ -68,7 +68,7 @@ def class_occurs(positions: Positions, num_classes: int) -> Tensor:
 
 def softmax_overlap(preds: Tensor, labels: Tensor, preds_are: str, ignore_index: int, squared: bool) -> Overlap:
     """Return the overlap of preds [N, C, *S] with class labels [N, *S]."""
-    positions = class_positions(labels, preds.size(1), ignore_index)
+    positions = label_positions(labels, preds, ignore_index)
     errors, own = softmax_errors(preds, positions, preds_are)
     index = positions.labels.unsqueeze(1)
     none = torch.zeros_like(errors)
@@ -233,7 +233,7 @@ class OverlapLoss(nn.Module):
 def is_sigmoid(activation: str, preds: Tensor, labels: Tensor) -> bool:
     """Whether preds are independent sigmoids; "auto" sees it from labels of the preds' shape, or a single class."""
     if activation == "auto":
-        return labels.dim() == preds.dim() or preds.size(1) == 1
+        return labels.dim() >= preds.dim() or preds.size(1) == 1
     return activation == "sigmoid"
 
 

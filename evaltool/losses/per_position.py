@@ -18,7 +18,7 @@ from evaltool.numerics.positions import (
     bad_shares,
     beside,
     chosen,
-    class_positions,
+    label_positions,
     masked,
     same_shape,
     unit_positions,
@@ -64,7 +64,7 @@ class SoftmaxLoss(nn.Module):
         values = self.map(preds, labels)
         if labels.dim() == preds.dim():
             return reduced_positions(values, torch.ones_like(values, dtype=torch.bool), self.reduction)
-        positions = class_positions(labels, preds.size(1), self.ignore_index)
+        positions = label_positions(labels, preds, self.ignore_index)
         weight = self.weight
         if weight is None:
             return reduced_positions(values, positions.valid, self.reduction)
@@ -79,7 +79,7 @@ class SoftmaxLoss(nn.Module):
             shares = same_shape(labels, preds).to(preds.dtype)
             values = self._soft_values(preds, shares)
             return torch.where(bad_shares(shares), torch.full_like(values, torch.nan), values)
-        positions = class_positions(labels, preds.size(1), self.ignore_index)
+        positions = label_positions(labels, preds, self.ignore_index)
         return masked(self._weighted(preds, positions.labels), positions)
 
     def _weighted(self, preds: Tensor, labels: Tensor) -> Tensor:

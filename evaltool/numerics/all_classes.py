@@ -56,10 +56,11 @@ def label_differences(preds: Tensor, labels: Tensor, preds_are: str) -> Differen
     low = torch.zeros_like(preds)
     if preds_are == "probs":
         floor = at_least_smallest(preds.gather(1, index))
+        floor = torch.where(preds.sum(1, keepdim=True) > 0, floor, torch.nan)  # all 0 is no distribution
         log = exact_log(preds.scatter(1, index, floor))
         preds, low = log.u, log.low
     own = preds.gather(1, index)
-    masked = preds == -torch.inf
+    masked = (preds == -torch.inf) & ~own.isnan()
     high = torch.where(masked, preds, preds - own)
     low = low - low.gather(1, index) + sum_error(preds, -own)
     return Differences(high, torch.where(masked, torch.zeros_like(low), low))

@@ -22,7 +22,8 @@ def valid_positions(labels: Tensor, ignore_index: int) -> Tensor:
 
 def class_positions(labels: Tensor, num_classes: int, ignore_index: int) -> Positions:
     """Return the positions of class labels: any integer (or float that holds integers), valid in 0..C-1."""
-    labels = labels if labels.is_floating_point() else labels.to(torch.int64)  # 256 classes are none in uint8
+    # wide, for 256 classes wrap to 0 in uint8; contiguous, for values take the labels' strides, and sums their order
+    labels = (labels if labels.is_floating_point() else labels.to(torch.int64)).contiguous()
     valid = valid_positions(labels, ignore_index)
     inside = (labels >= 0) & (labels < num_classes)
     if labels.is_floating_point():
@@ -31,8 +32,16 @@ def class_positions(labels: Tensor, num_classes: int, ignore_index: int) -> Posi
     return Positions(valid, valid & ~inside, torch.where(valid & inside, labels, torch.zeros_like(labels)))
 
 
+def label_positions(labels: Tensor, preds: Tensor, ignore_index: int) -> Positions:
+    """Return the positions of class labels [N, *S] beside preds [N, C, *S]."""
+    if labels.shape != preds[:, :1].squeeze(1).shape:
+        raise ValueError(f"labels {list(labels.shape)}, expected [N, *S] of preds {list(preds.shape)} = [N, C, *S]")
+    return class_positions(labels, preds.size(1), ignore_index)
+
+
 def unit_positions(labels: Tensor, dtype: torch.dtype, ignore_index: int) -> Positions:
     """Return the positions of labels in [0, 1], as numbers of ``dtype``."""
+    labels = labels.contiguous()  # values take the labels' strides, and sums their order
     valid = valid_positions(labels, ignore_index)
     labels = labels.to(dtype)
     inside = (labels >= 0) & (labels <= 1)
@@ -59,8 +68,8 @@ def by_sample(values: Tensor) -> Tensor:
 def sample_sum(values: Tensor) -> Tensor:
     """Return the sums [N] of values [N, *S] over positions, the same bits whatever N and the number of threads.
 
-    PyTorch splits a reduction to a single number over its threads, and only that: so every sample is summed twice, and
-    never alone. One value per sample is its own sum.
+    PyTorch splits a reduction to a single number over its threads: so every sample is summed twice, and never alone.
+    One value per sample is its own sum.
     """
     if values.dim() == 1:
         return values
@@ -88,7 +97,9 @@ def same_shape(values: Tensor, like: Tensor) -> Tensor:
     elif like.dim() == values.dim() + 1 and like.size(1) == 1:
         values = values.unsqueeze(1)
     if values.shape != like.shape:
-        raise ValueError(f"shapes {values.shape} and {like.shape}, expected the same but for an axis of one class")
+        raise ValueError(
+            f"shapes {list(values.shape)} and {list(like.shape)}, expected the same but for an axis of one class"
+        )
     return values
 
 

@@ -321,6 +321,34 @@ OTHER_SHAPES = {
 }
 
 
+SOFTMAX_SHAPES = {
+    "one sample's": ((4, 3), (1,)),
+    "one position's": ((4, 3, 5), (4, 1)),
+    "of one sample": ((4, 3, 5), (1, 5)),
+}
+
+
+@pytest.mark.parametrize("shape", SOFTMAX_SHAPES)
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.kind == SOFTMAX])
+def test_labels_of_another_shape_are_no_broadcast(name, shape):
+    preds, labels = (torch.ones(size) for size in SOFTMAX_SHAPES[shape])
+    loss = CASES[name].loss()
+    preds = torch.cat([preds, preds[:, :1]], 1)
+    for module in (loss, scripted(loss)):
+        with pytest.raises(Exception, match=r"expected \[N, \*S\] of preds \[4, 4"):
+            module(preds, labels.to(torch.int64))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_value_does_not_depend_on_the_labels_memory_layout_bit_for_bit(name):
+    preds, labels = sample(CASES[name], 9, (50,))
+    strided = labels.t().contiguous().t()
+    assert not strided.is_contiguous()
+    loss = CASES[name].build()
+    assert torch.equal(loss(preds, strided), loss(preds, labels))
+    assert torch.equal(loss(preds[:1], strided[:1]), loss(preds, labels)[:1])
+
+
 @pytest.mark.parametrize("name", OTHER_SHAPES)
 def test_shapes_that_do_not_fit_are_refused(name):
     loss, preds, labels = OTHER_SHAPES[name]
@@ -355,7 +383,8 @@ def test_a_number_per_class_stands_beside_classes_alone(loss):
 
 def test_column_of_binary_predictions():
     preds, labels = sample(CASES["bce"], 6, ())
-    for name in ("bce", "binary-focal", "dice"):
-        loss = CASES[name].build()
+    for name in ("bce", "binary-focal", "dice", "tversky", "dice-ce", "lovasz", "generalized-dice"):
+        loss = CASES[name].loss()
         assert torch.equal(loss(preds.unsqueeze(1), labels), loss(preds, labels)), name
         assert torch.equal(loss(preds.unsqueeze(1), labels.unsqueeze(1)), loss(preds, labels)), name
+        assert torch.equal(loss(preds, labels.unsqueeze(1)), loss(preds, labels)), name

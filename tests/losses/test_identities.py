@@ -364,6 +364,8 @@ def test_logit_adjusted_says_the_same_of_a_label_and_of_its_share():
     )
 
 
-@pytest.mark.parametrize("loss", [CrossEntropyLoss, FocalLoss, OneVsAllFocalLoss, DiceLoss, LovaszLoss])
+@pytest.mark.parametrize(
+    "loss", [CrossEntropyLoss, FocalLoss, OneVsAllFocalLoss, DiceLoss, LovaszLoss, SeesawLoss, LDAMLoss]
+)
 def test_probabilities_that_are_all_zero_are_no_perfect_prediction(loss):
     assert bool(loss(preds_are="probs")(torch.zeros(1, 3), torch.tensor([0])).isnan().all())
