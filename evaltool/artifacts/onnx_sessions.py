@@ -100,10 +100,7 @@ class OnnxSession:
             raise RuntimeError(reason(error)) from error
         binding.synchronize_outputs()
         values = binding.get_outputs()
-        return {
-            spec.name: torch.utils.dlpack.from_dlpack(value._ortvalue.to_dlpack())
-            for spec, value in zip(self.outputs, values, strict=True)
-        }
+        return {spec.name: torch.from_dlpack(value) for spec, value in zip(self.outputs, values, strict=True)}
 
     def close(self) -> None:
         """Give back the graph's memory."""
