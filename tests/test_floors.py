@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "evaltool"
 
 FLOORS = [
     {"errors", "schema", "numerics"},
-    {"block", "losses", "metrics", "weights", "readers"},
+    {"block", "losses", "metrics", "weights", "readers", "artifacts"},
     {"catalogue", "detect", "run", "engines"},
     {"scorer"},
     set(),  # scale-out
@@ -17,7 +17,7 @@ FLOORS = [
 ]
 # what starts the program or is the public face stands above all
 TOP = {"__init__", "__main__"}
-HEAVY = {"torch", "numpy", "pyarrow", "rich", "sklearn", "pandas", "duckdb"}
+HEAVY = {"torch", "numpy", "pyarrow", "rich", "sklearn", "pandas", "duckdb", "onnx", "onnxruntime"}
 
 
 def floor_of(unit: str) -> int:

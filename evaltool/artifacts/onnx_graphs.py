@@ -18,10 +18,12 @@ LOSS = ("loss",)
 
 # what every runtime computes alike to the last digits; LogSoftmax, Softplus, Sigmoid and the like lose the tails
 PRIMITIVES = frozenset(
-    "Abs Add And ArgMax ArgMin Cast Ceil Clip Concat Constant ConstantOfShape CumSum Div Equal Exp Expand Floor Gather "
-    "GatherElements GatherND Greater GreaterOrEqual Identity IsInf IsNaN Less LessOrEqual Log Max Min Mod Mul Neg Not "
-    "Or Pow Range Reciprocal ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum Reshape ScatterElements Shape Sign Size "
-    "Slice Split Sqrt Squeeze Sub TopK Transpose Unsqueeze Where Xor".split()
+    """
+    Abs Add And ArgMax ArgMin Cast Ceil Clip Concat Constant ConstantOfShape CumSum Div Equal Exp Expand Floor
+    Gather GatherElements GatherND Greater GreaterOrEqual Identity IsInf IsNaN Less LessOrEqual Log Max Min Mod Mul
+    Neg Not Or Pow Range Reciprocal ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum Reshape ScatterElements
+    Shape Sign Size Slice Split Sqrt Squeeze Sub TopK Transpose Unsqueeze Where Xor
+    """.split()
 )
 NARROW = {"float16": TensorProto.FLOAT16, "bfloat16": TensorProto.BFLOAT16, "int32": TensorProto.INT32}
 WIDE = {"float16": "float32", "bfloat16": "float32", "int32": "int64"}

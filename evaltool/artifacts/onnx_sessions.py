@@ -100,7 +100,11 @@ class OnnxSession:
             raise RuntimeError(reason(error)) from error
         binding.synchronize_outputs()
         values = binding.get_outputs()
-        return {spec.name: torch.from_dlpack(value) for spec, value in zip(self.outputs, values, strict=True)}
+        # bool comes as uint8 through DLPack
+        return {
+            spec.name: torch.utils.dlpack.from_dlpack(value).to(getattr(torch, spec.dtype))
+            for spec, value in zip(self.outputs, values, strict=True)
+        }
 
     def close(self) -> None:
         """Give back the graph's memory."""

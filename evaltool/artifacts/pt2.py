@@ -1,0 +1,136 @@
+"""pt2 packages: a module compiled ahead of time by AOTInductor, and the checks that the compiled code leaves out.
+
+A package is native code for one device and one family of processors. The code reads memory as the dtypes, strides and
+sizes it was compiled for, whatever it is given; so every call goes through ``Pt2Package.run``.
+"""
+
+import json
+import logging
+import os
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from evaltool.artifacts.signature import Signature, TensorSpec
+from evaltool.errors import EvaltoolError
+
+# 256 bits is AVX2: code compiled on a machine with AVX-512 runs on those without
+SETTINGS = {"cpp.simdlen": 256}
+
+
+def compile_pt2(
+    module: nn.Module,
+    signature: Signature,
+    path: Path,
+    metadata: Mapping[str, Any] | None = None,
+    device: torch.device | str = "cpu",
+) -> None:
+    """Write a module to a pt2 package for a device; it takes a C++ compiler and the better part of a minute.
+
+    Raises:
+        EvaltoolError: there is no C++ compiler.
+    """
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None:
+        raise EvaltoolError(
+            f"a pt2 package needs a C++ compiler\n  {compiler}: not found\n  Install g++, or name one in the variable "
+            "CXX."
+        )
+    device = torch.device(device)
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (metadata or {}).items()}
+    example = tuple(tensor.to(device) for tensor in signature.example())
+    with _quiet():
+        program = torch.export.export(
+            module.eval().to(device), example, dynamic_shapes=signature.dynamic_shapes(), strict=False
+        )
+        torch._inductor.aoti_compile_and_package(
+            program, package_path=str(path), inductor_configs={**SETTINGS, "aot_inductor.metadata": texts}
+        )
+
+
+class Pt2Package:
+    """A package ready to run. It is code: ask whether it is trusted first.
+
+    Args:
+        path: the package.
+        device: where its inputs are; it has to be the kind of device that it was compiled for.
+
+    Attributes:
+        inputs: the specs that the package's metadata gives; None for a package of another maker.
+        metadata: texts by key.
+    """
+
+    def __init__(self, path: Path, device: torch.device | str = "cpu") -> None:
+        self.device = torch.device(device)
+        os.environ["AOTI_RUNTIME_CHECK_INPUTS"] = "1"  # read by compiled code at its first call
+        try:
+            with _quiet():
+                self._package = torch._inductor.aoti_load_package(
+                    str(path), device_index=self.device.index or 0 if self.device.type == "cuda" else -1
+                )
+        except (RuntimeError, OSError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise EvaltoolError(
+                f"not a pt2 package that runs here\n  {path}: {reason}\n  Compile it on a machine like this one, with "
+                "evaltool export --format pt2 or torch._inductor.aoti_compile_and_package."
+            ) from error
+        self.metadata: dict[str, str] = dict(self._package.loader.get_metadata())
+        built = self.metadata.get("AOTI_DEVICE_KEY", self.device.type)
+        if built != self.device.type:
+            raise EvaltoolError(
+                f"the package was compiled for another device\n  {path}: {built}, expected {self.device.type}\n"
+                f"  Pass --device {built}, or export it for {self.device.type}."
+            )
+        self.inputs = _specs(self.metadata)
+
+    def run(self, tensors: Sequence[Tensor]) -> Any:
+        """Return what the module returns: a tensor, a sequence or a dict of them.
+
+        Raises:
+            RuntimeError: the tensors are not what it was compiled for, or it failed on them.
+        """
+        for tensor, spec in zip(tensors, self.inputs or (), strict=self.inputs is not None):
+            if str(tensor.dtype) != f"torch.{spec.dtype}" or tensor.dim() != len(spec.shape):
+                raise RuntimeError(
+                    f"{spec.name} is {tensor.dtype} {list(tensor.shape)}, expected {spec.dtype} {list(spec.shape)}"
+                )
+        # packages read memory as if it were contiguous, and hand their inputs' storage on to outputs that equal them
+        inputs = [tensor.detach().to(self.device).contiguous() for tensor in tensors]
+        try:
+            with _quiet():
+                return self._package(*inputs)
+        except RuntimeError as error:
+            raise RuntimeError(str(error).strip().splitlines()[0]) from error
+
+    def outputs(self, result: Any) -> list[Tensor]:
+        """Return the tensors of what ``run`` returned, in order."""
+        return [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, Tensor)]
+
+
+def _specs(metadata: Mapping[str, str]) -> list[TensorSpec] | None:
+    try:
+        inputs = json.loads(metadata["inputs"])
+        return [TensorSpec(item["name"], item["dtype"], tuple(item["shape"])) for item in inputs]
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep from the user what PyTorch says about itself."""
+    logger = logging.getLogger("torch.export.pt2_archive._package")  # warns that AVX2 code runs on AVX-512
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
