@@ -23,7 +23,7 @@ PRIMITIVES = frozenset(
     Gather GatherElements GatherND Greater GreaterOrEqual Identity IsInf IsNaN Less LessOrEqual Log Max Min Mod Mul
     Neg Not Or Pow Range Reciprocal ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum Reshape ScatterElements
     Shape Sign Size Slice Split Sqrt Squeeze Sub TopK Transpose Unsqueeze Where Xor
-    """.split()
+    """.split()  # noqa: SIM905
 )
 NARROW = {"float16": TensorProto.FLOAT16, "bfloat16": TensorProto.BFLOAT16, "int32": TensorProto.INT32}
 WIDE = {"float16": "float32", "bfloat16": "float32", "int32": "int64"}
