@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "evaltool"
 
 FLOORS = [
     {"errors", "schema", "numerics"},
-    {"block", "losses", "metrics", "weights", "readers", "artifacts"},
+    {"block", "losses", "metrics", "weights", "readers", "artifacts", "doctor"},
     {"catalogue", "detect", "run", "engines"},
     {"scorer"},
     set(),  # scale-out
