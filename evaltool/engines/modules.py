@@ -12,14 +12,7 @@ from evaltool.block import NO_LABEL, Array, Block
 from evaltool.engines.devices import is_out_of_memory
 from evaltool.errors import EvaltoolError
 from evaltool.losses.reduction import reduced_positions
-from evaltool.metrics import (
-    BinaryScorecard,
-    MulticlassScorecard,
-    MultilabelScorecard,
-    RegressionScorecard,
-    Scorecard,
-    SegmentationScorecard,
-)
+from evaltool.metrics import Scorecard, task_card
 from evaltool.numerics.elementary import working_precision
 from evaltool.numerics.log_odds import two_classes
 from evaltool.schema import BAD_LABEL, OK, is_softmax
@@ -80,7 +73,7 @@ class ModuleEngine:
         self._others = {name: _ready(loss, device) for name, loss in losses.items() if name not in ours}
         self._two_classes = frozenset(two_classes)
         card = Scorecard(
-            _task_card(task, foreground, ignore_index, self.preds_are, tolerance),
+            task_card(task, foreground, ignore_index, self.preds_are, tolerance),
             ours,
             preds_are=self.preds_are,
             two_classes=self._two_classes & ours.keys(),
@@ -251,20 +244,6 @@ class ModuleEngine:
         if len(sums) != self.num_classes:  # one foreground class: a value without parts is its
             sums = np.array([0.0, sums.sum()])
         return sums, np.zeros(self.num_classes, np.int64)
-
-
-def _task_card(task: str, foreground: bool, ignore_index: int, preds_are: str, tolerance: float) -> nn.Module:
-    if task == "multiclass":
-        return MulticlassScorecard(ignore_index=ignore_index, preds_are=preds_are, tolerance=tolerance)
-    if task == "binary":
-        return BinaryScorecard(ignore_index=ignore_index, preds_are=preds_are)
-    if task == "multilabel":
-        return MultilabelScorecard(ignore_index=ignore_index, preds_are=preds_are)
-    if task == "segmentation":
-        return SegmentationScorecard(
-            foreground=foreground, ignore_index=ignore_index, preds_are=preds_are, tolerance=tolerance
-        )
-    return RegressionScorecard()
 
 
 def _ready(loss: Any, device: torch.device) -> Any:

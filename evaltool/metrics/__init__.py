@@ -3,7 +3,7 @@
 from evaltool.metrics.binary import BinaryScorecard, MultilabelScorecard
 from evaltool.metrics.multiclass import MulticlassScorecard
 from evaltool.metrics.regression import RegressionScorecard
-from evaltool.metrics.scorecard import Scorecard
+from evaltool.metrics.scorecard import Scorecard, task_card
 from evaltool.metrics.segmentation import SegmentationScorecard
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "RegressionScorecard",
     "Scorecard",
     "SegmentationScorecard",
+    "task_card",
 ]

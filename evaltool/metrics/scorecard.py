@@ -5,6 +5,10 @@ from collections.abc import Collection, Mapping
 import torch
 from torch import Tensor, nn
 
+from evaltool.metrics.binary import BinaryScorecard, MultilabelScorecard
+from evaltool.metrics.multiclass import MulticlassScorecard
+from evaltool.metrics.regression import RegressionScorecard
+from evaltool.metrics.segmentation import SegmentationScorecard
 from evaltool.numerics.elementary import working_precision
 from evaltool.numerics.log_odds import two_classes
 from evaltool.schema import OK
@@ -70,13 +74,29 @@ class Scorecard(nn.Module):
             return outputs
         ok = outputs["status"] == self.ok
         chosen: dict[str, Tensor] = {}
+        # a sample of several numbers has no label and pred
+        nothing = torch.full_like(outputs["status"], torch.nan, dtype=torch.float32)
         for name in self.columns:
-            if name in outputs:  # a sample of several numbers has no label and pred
-                values = outputs[name]
-                if name in self.known:
-                    chosen[name] = values
-                elif values.is_floating_point():
-                    chosen[name] = torch.where(ok, values, torch.full_like(values, torch.nan))
-                else:
-                    chosen[name] = torch.where(ok, values, torch.full_like(values, -1))
+            values = outputs.get(name, nothing)
+            if name in self.known:
+                chosen[name] = values
+            elif values.is_floating_point():
+                chosen[name] = torch.where(ok, values, torch.full_like(values, torch.nan))
+            else:
+                chosen[name] = torch.where(ok, values, torch.full_like(values, -1))
         return chosen
+
+
+def task_card(task: str, foreground: bool, ignore_index: int, preds_are: str, tolerance: float) -> nn.Module:
+    """Return the module that gives a task's columns but the losses."""
+    if task == "multiclass":
+        return MulticlassScorecard(ignore_index=ignore_index, preds_are=preds_are, tolerance=tolerance)
+    if task == "binary":
+        return BinaryScorecard(ignore_index=ignore_index, preds_are=preds_are)
+    if task == "multilabel":
+        return MultilabelScorecard(ignore_index=ignore_index, preds_are=preds_are)
+    if task == "segmentation":
+        return SegmentationScorecard(
+            foreground=foreground, ignore_index=ignore_index, preds_are=preds_are, tolerance=tolerance
+        )
+    return RegressionScorecard()

@@ -19,6 +19,15 @@ def scripted(module: nn.Module) -> torch.jit.ScriptModule:
         return torch.jit.script(module)
 
 
+def defined(module: nn.Module, *methods: str) -> torch.jit.ScriptModule:
+    """Return module compiled to TorchScript with methods given as TorchScript source."""
+    script = scripted(module)
+    with _no_deprecation():
+        for method in methods:
+            script.define(method)
+    return script
+
+
 def loaded(
     file: BinaryIO, device: torch.device | str = "cpu", extra_files: dict[str, Any] | None = None
 ) -> torch.jit.ScriptModule:

@@ -54,7 +54,7 @@ def loss_columns(
         names = DEFAULT_LOSSES_OF_SHARES if decision.soft_labels else DEFAULT_LOSSES[decision.task]
         wanted = {name.replace("-", "_"): LossSpec(name.replace("-", "_"), name) for name in names}
     columns = {
-        column: _from_spec(item, decision, ignore_index, counts, class_weights)
+        column: column_from_spec(item, decision, ignore_index, counts, class_weights)
         if isinstance(item, LossSpec)
         else _from_module(column, item, decision, ignore_index)
         for column, item in wanted.items()
@@ -121,13 +121,18 @@ def _check_settings(column: str, module: Any, decision: Decision, ignore_index: 
             )
 
 
-def _from_spec(
+def column_from_spec(
     spec: LossSpec,
     decision: Decision,
     ignore_index: int,
     counts: LabelCounts,
     class_weights: Sequence[float] | None,
 ) -> LossColumn:
+    """Return the column of a SPEC: the module, with class weights and label counts filled in.
+
+    Raises:
+        EvaltoolError: the loss does not fit the task, or a parameter is wrong.
+    """
     check_fits(spec, decision)
     entry = spec.entry
     outputs = entry.outputs(decision.task, decision.foreground)

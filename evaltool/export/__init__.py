@@ -1,0 +1,1 @@
+"""Artifacts: modules exported to files, verified there, described and checked again by anyone."""
