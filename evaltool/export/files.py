@@ -16,7 +16,7 @@ from evaltool.artifacts.signature import Signature, named_outputs
 from evaltool.artifacts.torchscript import load_torchscript
 from evaltool.export.comparison import Run
 from evaltool.export.subject import Subject, columns_of, module_of
-from evaltool.numerics.scripting import defined, scripted
+from evaltool.numerics.scripting import defined, saved, scripted
 
 METADATA = "metadata.json"  # the extra file of a TorchScript archive
 SUFFIXES = {"torchscript": "pt", "onnx": "onnx", "pt2": "pt2"}
@@ -37,22 +37,22 @@ def write_file(
     """
     module = module_of(subject)
     if kind == "torchscript":
-        in_tuple(subject, module).save(str(path), _extra_files={METADATA: json.dumps(metadata, ensure_ascii=False)})
+        saved(in_tuple(subject, module), path, {METADATA: json.dumps(metadata, ensure_ascii=False)})
     elif kind == "onnx":
         onnx.save(onnx_model(module, signature, metadata), path)
     else:
         compile_pt2(module, signature, path, metadata, device)
 
 
-def read_file(path: Path, kind: str, subject: Subject, device: str) -> tuple[Run, dict[str, Any]]:
-    """Return what runs a file that was trusted, and the metadata inside it.
+def read_file(path: Path, kind: str, subject: Subject, device: str, *, trust: bool) -> tuple[Run, dict[str, Any]]:
+    """Return what runs a file, and the metadata inside it.
 
     Raises:
-        EvaltoolError: the file cannot be loaded.
+        EvaltoolError: the file cannot be loaded, or is code that nobody vouches for.
     """
     if kind == "torchscript":
         extra: dict[str, Any] = {METADATA: ""}
-        module = load_torchscript(path, trust=True, device=device, extra_files=extra)
+        module = load_torchscript(path, trust=trust, device=device, extra_files=extra)
 
         def by_module(preds: Tensor, labels: Tensor) -> dict[str, Tensor]:
             return named_outputs(module(preds.to(device), labels.to(device)), output_names(subject))
@@ -61,7 +61,7 @@ def read_file(path: Path, kind: str, subject: Subject, device: str) -> tuple[Run
     if kind == "onnx":
         session = open_onnx(path, device)
         return lambda preds, labels: session.run({"preds": preds, "labels": labels}), parsed_props(session.metadata)
-    package = load_pt2(path, trust=True, device=device)
+    package = load_pt2(path, trust=trust, device=device)
     return (
         lambda preds, labels: named_outputs(package.run([preds, labels]), ["loss"]),
         parsed_props({key: text for key, text in package.metadata.items() if not key.startswith("AOTI_")}),

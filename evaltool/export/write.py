@@ -146,7 +146,7 @@ def export_item(item: Item, repository: Path) -> Exported:
         path.parent.mkdir(parents=True)
         metadata = metadata_of(item)
         write_file(path, item.kind, item.subject, item.signature, metadata, item.device)
-        run, found = read_file(path, item.kind, item.subject, item.device)
+        run, found = read_file(path, item.kind, item.subject, item.device, trust=True)
         errors = measured(run, item)
         worst = max(errors.values())
         failure = None
@@ -165,7 +165,7 @@ def export_item(item: Item, repository: Path) -> Exported:
             }
             (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
             if item.kind in BACKENDS:
-                inputs, outputs = _specs(metadata, "inputs"), _specs(metadata, "outputs")
+                inputs, outputs = specs_of(metadata, "inputs"), specs_of(metadata, "outputs")
                 (folder / CONFIG).write_text(triton_config(item.kind, item.name, inputs, outputs), "utf-8")
             _put(folder, target)
     return Exported(str(target / inside), size, worst, errors, failure)
@@ -223,7 +223,8 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _specs(metadata: Mapping[str, Any], role: str) -> list[TensorSpec]:
+def specs_of(metadata: Mapping[str, Any], role: str) -> list[TensorSpec]:
+    """Return the specs of the "inputs" or "outputs" in metadata."""
     return [TensorSpec(item["name"], item["dtype"], tuple(item["shape"])) for item in metadata[role]]
 
 
