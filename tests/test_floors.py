@@ -8,8 +8,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "evaltool"
 
 FLOORS = [
-    {"errors", "schema", "numerics"},
-    {"block", "losses", "metrics", "weights", "readers", "artifacts"},
+    {"errors", "schema", "numerics", "partial_files"},
+    {"block", "losses", "metrics", "weights", "readers", "artifacts", "devices", "progress"},
     {"catalogue", "detect", "run", "engines"},
     {"scorer"},
     set(),  # scale-out

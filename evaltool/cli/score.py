@@ -1,7 +1,6 @@
 """``evaltool score``."""
 
 import json
-import math
 import os
 import sys
 from pathlib import Path
@@ -10,70 +9,8 @@ from typing import Any
 import click
 
 from evaltool.cli.completion import paths, specs
+from evaltool.cli.parameters import Device, Label, Positive, Share
 from evaltool.schema import ENGINES, KINDS, PREDS_DTYPES, PROGRESS, TASKS, WEIGHT_WORDS
-
-
-class Share(click.ParamType):  # type: ignore[type-arg]
-    """A share: 0.01 or 1%."""
-
-    name = "share"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the share as a number in [0, 1]."""
-        text = str(value).strip()
-        try:
-            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-        except ValueError:
-            share = -1.0
-        if not 0 <= share <= 1:
-            self.fail(f"{value!r} is no share; write 0.01 or 1%.", param, ctx)
-        return share
-
-
-class Positive(click.ParamType):  # type: ignore[type-arg]
-    """A finite number above 0."""
-
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the number."""
-        try:
-            number = float(value)
-        except ValueError:
-            number = 0.0
-        if not 0 < number < math.inf:
-            self.fail(f"{value!r} is no finite number above 0.", param, ctx)
-        return number
-
-
-class Label(click.ParamType):  # type: ignore[type-arg]
-    """An integer of 64 bits."""
-
-    name = "integer"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the integer."""
-        try:
-            number = int(value)
-        except ValueError:
-            number = 2**63
-        if not -(2**63) <= number < 2**63:
-            self.fail(f"{value!r} is no integer of 64 bits.", param, ctx)
-        return number
-
-
-class Device(click.ParamType):  # type: ignore[type-arg]
-    """auto, cpu, cuda or cuda:i."""
-
-    name = "device"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the device's name."""
-        kind, colon, index = str(value).partition(":")
-        known = kind == "cuda" and (not colon or index.isdecimal())
-        if not known and value not in ("auto", "cpu"):
-            self.fail(f"{value!r} is no device; write auto, cpu, cuda or cuda:0.", param, ctx)
-        return str(value)
 
 
 @click.command(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from evaltool.block import NO_LABEL, Array, Block
+from evaltool.devices import is_out_of_memory
 from evaltool.errors import EvaltoolError
 from evaltool.losses.reduction import reduced_positions
 from evaltool.metrics import (
@@ -19,36 +20,6 @@ from evaltool.metrics import (
 )
 from evaltool.numerics.log_odds import two_classes
 from evaltool.schema import BAD_LABEL, OK, is_softmax
-
-
-def chosen_device(device: str) -> torch.device:
-    """Return the device for "auto", "cpu", "cuda" or "cuda:i".
-
-    Raises:
-        EvaltoolError: a GPU was asked for and there is none.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError:
-        chosen = torch.device("meta")
-    if chosen.type not in ("cpu", "cuda"):
-        raise ValueError(f"device={device!r}, expected auto, cpu, cuda or cuda:i")
-    if chosen.type == "cuda":
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if (chosen.index or 0) >= count:
-            built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA"
-            raise EvaltoolError(
-                f"there is no such GPU\n  --device {device}: {count} CUDA devices found, torch {torch.__version__} is "
-                f"built with {built}\n  Use --device cpu, or install a torch build and driver that see the GPU."
-            )
-    return chosen
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that memory ran out; on a CPU PyTorch raises a plain RuntimeError."""
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error))
 
 
 class TorchEngine:

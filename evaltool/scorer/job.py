@@ -18,6 +18,7 @@ from evaltool.block import Block
 from evaltool.detect import Decision, decide
 from evaltool.engines import Engine
 from evaltool.errors import EvaltoolError
+from evaltool.progress import Watcher, opened_progress
 from evaltool.readers import Rows, open_labels, open_preds
 from evaltool.readers.side_files import count_duplicates, read_class_names, read_class_weights, read_ids
 from evaltool.run.buffer import RowBuffer
@@ -32,9 +33,7 @@ from evaltool.schema import ENGINES, KINDS, PREDS_DTYPES, PROGRESS, TASKS
 from evaltool.scorer.asked import asked_losses
 from evaltool.scorer.blocks import scored_blocks
 from evaltool.scorer.mistakes import too_many_bad
-from evaltool.scorer.progress import opened_progress
 from evaltool.scorer.scores import Scores, TableInMemory
-from evaltool.scorer.watcher import Watcher
 
 if TYPE_CHECKING:
     from torch import nn
@@ -264,7 +263,8 @@ def _open_engine(
     device: str, decision: Decision, asked: Mapping[str, Any], options: Any, labels: Rows, watcher: Watcher
 ) -> tuple[Engine, "dict[str, LossColumn]"]:
     # here: torch takes seconds to import, and bad input should not have to wait for it
-    from evaltool.engines.torch_ import TorchEngine, chosen_device
+    from evaltool.devices import chosen_device
+    from evaltool.engines.torch_ import TorchEngine
     from evaltool.engines.torchscript import torchscript_engine
     from evaltool.scorer.label_counts import LabelCounts
     from evaltool.scorer.loss_columns import loss_columns
