@@ -21,7 +21,7 @@ WEIGHT_RULES = ("inverse", "sqrt-inverse", "median-frequency", "enet", "effectiv
 WEIGHT_WORDS = {**{rule: rule for rule in WEIGHT_RULES}, "balanced": "effective-number"}  # what is typed for a rule
 PREDS_DTYPES = ("bfloat16", "float16", "float32", "float64")
 PROGRESS = ("auto", "rich", "plain", "none")
-ENGINES = ("auto", "torch", "torchscript")
+ENGINES = ("auto", "torch", "torchscript", "onnxruntime", "aoti")
 
 # columns that every run of a task has, in order; the losses stand where LOSSES is, `id` only where ids are given
 LOSSES = "*losses"

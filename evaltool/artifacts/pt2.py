@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.fx.experimental import _config as symbolic
 from torch.utils import _pytree as pytree
 
 from evaltool.artifacts.signature import Signature, TensorSpec
@@ -25,6 +26,7 @@ from evaltool.errors import EvaltoolError
 SETTINGS = {"cpp.simdlen": 256}
 
 
+@torch.inference_mode(False)  # which an engine computes in, and nothing is exported from
 def compile_pt2(
     module: nn.Module,
     signature: Signature,
@@ -46,7 +48,8 @@ def compile_pt2(
     device = torch.device(device)
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (metadata or {}).items()}
     example = tuple(tensor.to(device) for tensor in signature.example())
-    with _quiet():
+    # without it the code refuses sizes of 0 and 1, or is compiled for the others only
+    with _quiet(), symbolic.patch("backed_size_oblivious", True):  # type: ignore[attr-defined]
         program = torch.export.export(
             module.eval().to(device), example, dynamic_shapes=signature.dynamic_shapes(), strict=False
         )
@@ -101,8 +104,7 @@ class Pt2Package:
                 raise RuntimeError(
                     f"{spec.name} is {tensor.dtype} {list(tensor.shape)}, expected {spec.dtype} {list(spec.shape)}"
                 )
-        # packages read memory as if it were contiguous, and hand their inputs' storage on to outputs that equal them
-        inputs = [tensor.detach().to(self.device).contiguous() for tensor in tensors]
+        inputs = [_in_memory_order(tensor.detach().to(self.device)) for tensor in tensors]
         try:
             with _quiet():
                 return self._package(*inputs)
@@ -112,6 +114,11 @@ class Pt2Package:
     def outputs(self, result: Any) -> list[Tensor]:
         """Return the tensors of what ``run`` returned, in order."""
         return [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, Tensor)]
+
+
+def _in_memory_order(tensor: Tensor) -> Tensor:
+    """Return a tensor with the strides that compiled code assumes; an empty one counts as contiguous with any."""
+    return tensor.contiguous() if tensor.numel() else tensor.new_empty(tensor.shape)
 
 
 def _specs(metadata: Mapping[str, str]) -> list[TensorSpec] | None:

@@ -7,14 +7,20 @@ from typing import Any
 
 import torch
 
-from evaltool.engines.torch_ import TorchEngine
+from evaltool.engines.modules import ModuleEngine, Run
 from evaltool.errors import EvaltoolError
+from evaltool.metrics import Scorecard
 from evaltool.numerics.scripting import loaded, scripted
 
 
-def torchscript_engine(**arguments: Any) -> TorchEngine:
-    """Return an engine whose modules are compiled to TorchScript; arguments as ``TorchEngine``'s."""
-    return TorchEngine(name="torchscript", prepare=scripted, **arguments)
+class TorchScriptEngine(ModuleEngine):
+    """Runs the modules compiled to TorchScript."""
+
+    name = "torchscript"
+    provider = "TorchScript"
+
+    def _prepared(self, card: Scorecard) -> Run:
+        return scripted(card)
 
 
 def file_sha256(path: Path) -> str:

@@ -15,7 +15,7 @@ class Scorecard(nn.Module):
         card: the task's scorecard without losses, for instance ``MulticlassScorecard``.
         losses: modules (preds, labels) -> [N] of evaltool by column.
         two_classes: the columns whose loss is given one foreground class as background and foreground.
-        parts: give the losses' values per position or class too.
+        parts: give the losses' values per position or class instead.
         columns: only these outputs, in this order; None for all.
     """
 
@@ -43,20 +43,20 @@ class Scorecard(nn.Module):
     def forward(self, preds: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Return the columns of preds and labels as the task has them.
 
-        ``loss_<column>``: float [N]; with ``parts`` also ``map_<column>``, shaped as the labels, of a loss that has
-        a value per position, and ``parts_<column>``, [N, K], of a loss of regions.
+        A loss is ``loss_<column>``, float [N]; with ``parts`` instead ``map_<column>``, shaped as the labels, where it
+        has a value per position, and else ``parts_<column>``, [N, K], which sum to it.
         """
         outputs: dict[str, Tensor] = self.card(preds, labels)
         for name, loss in self.losses.items():
             given = preds
             if name in self.of_two:
                 given = two_classes(working_precision(preds).reshape(labels.shape), self.preds_are)
-            if self.parts:
-                if hasattr(loss, "map"):
-                    outputs[f"map_{name}"] = loss.map(given, labels)
-                else:
-                    outputs[f"parts_{name}"] = loss.by_class(given, labels)
-            outputs[f"loss_{name}"] = loss(given, labels)
+            if not self.parts:
+                outputs[f"loss_{name}"] = loss(given, labels)
+            elif hasattr(loss, "map"):
+                outputs[f"map_{name}"] = loss.map(given, labels)
+            else:
+                outputs[f"parts_{name}"] = loss.by_class(given, labels)
         if len(self.columns) == 0:
             return outputs
         return {name: outputs[name] for name in self.columns}

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from evaltool.scorer.loss_columns import LossColumn
 
 DEFAULT_MAX_BAD = 0.01
+COMPILED = {"onnxruntime": "some seconds", "aoti": "a minute or two"}
 
 
 def score(
@@ -171,6 +172,7 @@ def _manifest(
         "inputs": inputs,
         "engine": engine.name,
         "device": engine.device,
+        "provider": engine.provider,
         "started": datetime.fromtimestamp(started, UTC).isoformat(),
         "finished": datetime.now(UTC).isoformat(),
         "seconds": round(time.time() - started, 3),
@@ -264,8 +266,7 @@ def _open_engine(
 ) -> tuple[Engine, "dict[str, LossColumn]"]:
     # here: torch takes seconds to import, and bad input should not have to wait for it
     from evaltool.devices import chosen_device
-    from evaltool.engines.torch_ import TorchEngine
-    from evaltool.engines.torchscript import torchscript_engine
+    from evaltool.engines.opened import engine_class
     from evaltool.scorer.label_counts import LabelCounts
     from evaltool.scorer.loss_columns import loss_columns
 
@@ -290,7 +291,9 @@ def _open_engine(
     unweighted = [name for name, column in columns.items() if not column.weighted]
     if weights is not None and unweighted:
         watcher.warned(f"class weights do not apply to {', '.join(unweighted)}")
-    make = torchscript_engine if options.engine == "torchscript" else TorchEngine
+    make = engine_class(options.engine)
+    if options.engine in COMPILED:
+        watcher.decided([f"engine: {options.engine}, which takes {COMPILED[options.engine]} to compile the columns"])
     known = {name: value for name, value in asdict(decision).items() if name not in ("fractions", "reasons", "doubts")}
     modules = {name: column.module for name, column in columns.items()}
     two_classes = [name for name, column in columns.items() if column.two_classes]
