@@ -30,6 +30,7 @@ class OnnxSession:
         source: a file that was checked (``onnx_files``), or a graph's bytes.
         device: where to run; "cuda" is CUDA or an error.
         threads: per operator; 0 for as many as there are cores.
+        path: the file that the bytes are of; its folder has their external data.
 
     Attributes:
         provider: the execution provider obtained.
@@ -37,16 +38,23 @@ class OnnxSession:
         metadata: the file's ``metadata_props``.
     """
 
-    def __init__(self, source: Path | bytes, device: torch.device | str = "cpu", *, threads: int = 0) -> None:
+    def __init__(
+        self, source: Path | bytes, device: torch.device | str = "cpu", *, threads: int = 0, path: Path | None = None
+    ) -> None:
         self.device = torch.device(device)
         options = ort.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = threads
+        # bytes that look like its own format would be read as that, and nothing has checked them as that
+        options.add_session_config_entry("session.load_model_format", "ONNX")
+        if path is not None:
+            folder = str(path.parent.absolute())
+            options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
         provider: Any = "CPUExecutionProvider"
         if self.device.type == "cuda":
             ort.preload_dlls()  # CUDA's libraries that pip installed
             provider = ("CUDAExecutionProvider", {"device_id": self.device.index or 0})
-        name = source.name if isinstance(source, Path) else "the graph"
+        name = source.name if isinstance(source, Path) else path or "the graph"
         try:
             self._session = ort.InferenceSession(
                 str(source) if isinstance(source, Path) else source, options, providers=[provider]

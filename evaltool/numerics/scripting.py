@@ -7,7 +7,7 @@ from the user, who can do nothing about it here.
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import Any, BinaryIO
 
 import torch
 from torch import nn
@@ -19,10 +19,18 @@ def scripted(module: nn.Module) -> torch.jit.ScriptModule:
         return torch.jit.script(module)
 
 
-def loaded(path: Path, device: torch.device | str = "cpu") -> torch.jit.ScriptModule:
-    """Return the module of a TorchScript file. The file is code: ask whether it is trusted first."""
+def loaded(
+    file: BinaryIO, device: torch.device | str = "cpu", extra_files: dict[str, Any] | None = None
+) -> torch.jit.ScriptModule:
+    """Return the module of an open TorchScript file. The file is code: ask whether it is trusted first.
+
+    Args:
+        file: open for reading.
+        device: where its tensors go.
+        extra_files: names of files to read beside the module; their bytes are filled in.
+    """
     with _no_deprecation():
-        module: torch.jit.ScriptModule = torch.jit.load(str(path), map_location=device)  # type: ignore[no-untyped-call]
+        module: torch.jit.ScriptModule = torch.jit.load(file, device, extra_files)  # type: ignore[no-untyped-call]
     return module
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from evaltool.artifacts.torchscript import load_torchscript
+from evaltool.artifacts.trust import manifest_of
 from evaltool.catalogue import LossSpec, build_loss, check_column_name, entry_of
 from evaltool.detect import Decision
-from evaltool.engines.torchscript import load_module, manifest_of
 from evaltool.errors import EvaltoolError
 from evaltool.run.manifest import file_record
 from evaltool.schema import DEFAULT_LOSSES, DEFAULT_LOSSES_OF_SHARES
@@ -64,7 +65,7 @@ def loss_columns(
         if column in asked or column in from_files:
             raise EvaltoolError(f"two losses fill the column {column!r}\n  Name the file's: --module other={path}")
         from_files.add(column)
-        module = load_module(path, trust=trust, device=device)
+        module = load_torchscript(path, trust=trust, device=device)
         _check_settings(column, module, decision, ignore_index)
         columns[column] = LossColumn(module, f"TorchScript {path.name}", {"column": column, **file_record(path)})
     return columns
@@ -78,7 +79,7 @@ def _file_column(text: str) -> tuple[str, Path]:
     path = Path(text)
     manifest = manifest_of(path) if path.is_file() else None
     named = (manifest or {}).get("name")
-    column = re.sub(r"[^a-z0-9]+", "_", str(named or path.stem).lower()).strip("_")
+    column = re.sub(r"[^a-z0-9]+", "_", (named if isinstance(named, str) else path.stem).lower()).strip("_")
     check_column_name(column, f"--module {text}")
     return column, path
 

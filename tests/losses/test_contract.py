@@ -151,7 +151,8 @@ def test_scripted_saved_and_loaded_equal_eager_bit_for_bit(name, space, tmp_path
     loss = CASES[name].build()
     script = scripted(loss)
     script.save(str(tmp_path / "loss.pt"))
-    again = loaded(tmp_path / "loss.pt")
+    with (tmp_path / "loss.pt").open("rb") as file:
+        again = loaded(file)
     assert torch.equal(script(preds, labels), loss(preds, labels))
     assert torch.equal(again(preds, labels), loss(preds, labels))
     if name in POSITIONWISE:
