@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "evaltool"
 FLOORS = [
     {"errors", "schema", "numerics", "partial_files"},
     {"block", "losses", "metrics", "weights", "readers", "artifacts", "devices", "progress"},
-    {"catalogue", "detect", "run", "engines"},
+    {"catalogue", "detect", "run", "engines", "predictor"},
     {"scorer"},
     set(),  # scale-out
     {"cli"},

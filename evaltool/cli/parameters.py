@@ -1,9 +1,13 @@
-"""What options take beside words and paths: shares, numbers, labels, devices."""
+"""What arguments take beside words and paths: shares, numbers, labels, devices, named files."""
 
 import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
+
+from evaltool.errors import EvaltoolError
 
 
 class Share(click.ParamType):  # type: ignore[type-arg]
@@ -67,3 +71,33 @@ class Device(click.ParamType):  # type: ignore[type-arg]
         if not known and value not in ("auto", "cpu"):
             self.fail(f"{value!r} is no device; write auto, cpu, cuda or cuda:0.", param, ctx)
         return str(value)
+
+
+class BatchSize(click.ParamType):  # type: ignore[type-arg]
+    """auto, or an integer above 0."""
+
+    name = "batch size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """Return the number of rows, or "auto"."""
+        if value != "auto" and not (str(value).isdecimal() and int(value) > 0):
+            self.fail(f"{value!r} is no batch size; write auto or an integer above 0.", param, ctx)
+        return "auto" if value == "auto" else int(value)
+
+
+def named_files(texts: Sequence[str]) -> dict[str, str]:
+    """Return files by the name they were given, as in ``name=file.npy``; "" is that of a file without one.
+
+    Raises:
+        EvaltoolError: a name is given twice.
+    """
+    files: dict[str, str] = {}
+    for text in texts:
+        name, equals, path = text.partition("=")
+        if not equals or Path(text).exists():  # a path may hold =
+            name, path = "", text
+        if name in files:
+            twice = f"the input {name!r} is given twice" if name else "several inputs have no name"
+            raise EvaltoolError(f"{twice}\n  {files[name]} and {path}\n  Name every input once, as in name=file.npy.")
+        files[name] = path
+    return files

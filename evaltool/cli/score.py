@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from evaltool.cli.completion import paths, specs
-from evaltool.cli.parameters import Device, Label, Positive, Share
+from evaltool.cli.parameters import Device, Label, Positive, Share, named_files
 from evaltool.schema import ENGINES, KINDS, PREDS_DTYPES, PROGRESS, TASKS, WEIGHT_WORDS
 
 
@@ -62,12 +62,31 @@ from evaltool.schema import ENGINES, KINDS, PREDS_DTYPES, PROGRESS, TASKS, WEIGH
     help="TorchScript file (preds, labels) -> [N] as one more column; column=FILE names it; repeatable.",
     shell_complete=paths("file"),
 )
-@click.option("--trust", is_flag=True, help="Run --module files that no manifest vouches for.")
+@click.option(
+    "--model",
+    metavar="FILE",
+    help="TorchScript, ONNX or pt2 model: PREDS is then its input, and what it predicts is scored and not stored.",
+    shell_complete=paths("file"),
+)
+@click.option(
+    "--input",
+    "inputs",
+    metavar="NAME=FILE",
+    multiple=True,
+    help="One more input of --model; PREDS may be NAME=FILE as well; repeatable.",
+    shell_complete=paths("file"),
+)
+@click.option("--output-name", metavar="NAME", help="Which output of --model to score.  [default: the first]")
+@click.option("--trust", is_flag=True, help="Run --module and --model files that no manifest vouches for.")
 @click.option("--engine", type=click.Choice(ENGINES), default="auto", help="What computes.  [default: auto]")
 @click.option(
     "--device", type=Device(), metavar="auto|cpu|cuda[:i]", default="auto", help="Where to compute.  [default: auto]"
 )
-@click.option("--batch-size", type=click.IntRange(min=1), help="Rows per block.  [default: a few megabytes]")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    help="Rows per block, and per batch of --model.  [default: a few megabytes]",
+)
 @click.option(
     "--max-bad", type=Share(), default="1%", show_default=True, help="Exit with status 1 above this share of bad rows."
 )
@@ -87,18 +106,23 @@ def command(
     output: str | None,
     losses: tuple[str, ...],
     modules: tuple[str, ...],
+    inputs: tuple[str, ...],
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Score every sample of PREDS (.npy) against LABELS (.npy).
+    """Score every sample of PREDS (.npy), or of what --model predicts from them, against LABELS (.npy).
 
     Writes RUN/scores.parquet with a loss per sample, RUN/summary.json, RUN/state.npz and RUN/run.json.
     """
     # here: --help answers without them
     from evaltool.scorer import score
 
-    run = Path(output) if output else Path(f"{Path(preds).stem}.run")
-    scores = score(preds, labels, losses=losses or None, module=modules, output=run, **options)
+    if inputs and options["model"] is None:
+        raise click.UsageError("--input is an input of --model, which is not given.")
+    source: str | dict[str, str] = named_files([preds, *inputs]) if options["model"] else preds
+    first = preds if isinstance(source, str) else next(iter(source.values()))
+    run = Path(output) if output else Path(f"{Path(first).stem}.run")
+    scores = score(source, labels, losses=losses or None, module=modules, output=run, **options)
     try:
         if as_json:
             click.echo(json.dumps(scores.summary, indent=2, ensure_ascii=False))
