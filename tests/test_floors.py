@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "evaltool"
 
 FLOORS = [
     {"errors", "schema", "numerics", "partial_files"},
-    {"block", "losses", "metrics", "weights", "readers", "artifacts", "devices", "progress"},
+    {"block", "losses", "metrics", "weights", "readers", "artifacts", "doctor", "devices", "progress"},
     {"catalogue", "detect", "run", "engines", "predictor"},
     {"scorer"},
     set(),  # scale-out

@@ -4,10 +4,12 @@ A package is native code for one device and one family of processors. The code r
 sizes it was compiled for, whatever it is given; so every call goes through ``Pt2Package.run``.
 """
 
+import io
 import json
 import logging
 import os
 import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,11 +21,16 @@ from torch import Tensor, nn
 from torch.fx.experimental import _config as symbolic
 from torch.utils import _pytree as pytree
 
+from evaltool.artifacts.archives import archive_names
 from evaltool.artifacts.signature import Signature, TensorSpec
+from evaltool.artifacts.trust import artifact_bytes, check_trusted
 from evaltool.errors import EvaltoolError
 
 # 256 bits is AVX2: code compiled on a machine with AVX-512 runs on those without
 SETTINGS = {"cpp.simdlen": 256}
+ADVICE = (
+    "Compile one on a machine like this, with evaltool export --format pt2 or torch._inductor.aoti_compile_and_package."
+)
 
 
 @torch.inference_mode(False)  # which an engine computes in, and nothing is exported from
@@ -58,12 +65,35 @@ def compile_pt2(
         )
 
 
+def load_pt2(path: Path, *, trust: bool, device: torch.device | str = "cpu") -> "Pt2Package":
+    """Return a package ready to run.
+
+    Args:
+        path: the package.
+        trust: run it though no manifest vouches for it.
+        device: where its inputs are.
+
+    Raises:
+        EvaltoolError: the file is missing, not trusted, no pt2 package, or compiled for another device.
+    """
+    data = artifact_bytes(path, kind="pt2")
+    if not data.startswith(b"PK") or "archive_format" not in archive_names(io.BytesIO(data), path):
+        raise EvaltoolError(f"not a pt2 package\n  {path}: {len(data)} bytes of something else\n  {ADVICE}")
+    check_trusted(path, trust=trust, kind="pt2", data=data)
+    # the loader wants a path; under this one lies what was judged
+    with tempfile.NamedTemporaryFile(suffix=".pt2") as copy:
+        copy.write(data)
+        copy.flush()
+        return Pt2Package(Path(copy.name), device, name=str(path))
+
+
 class Pt2Package:
     """A package ready to run. It is code: ask whether it is trusted first.
 
     Args:
         path: the package.
         device: where its inputs are; it has to be the kind of device that it was compiled for.
+        name: what to call it; by default its path.
 
     Attributes:
         inputs: the specs that the package's metadata gives; None for a package of another maker.
@@ -71,7 +101,7 @@ class Pt2Package:
         metadata: texts by key.
     """
 
-    def __init__(self, path: Path, device: torch.device | str = "cpu") -> None:
+    def __init__(self, path: Path, device: torch.device | str = "cpu", *, name: str = "") -> None:
         self.device = torch.device(device)
         os.environ["AOTI_RUNTIME_CHECK_INPUTS"] = "1"  # read by compiled code at its first call
         try:
@@ -81,15 +111,12 @@ class Pt2Package:
                 )
         except (RuntimeError, OSError) as error:
             reason = str(error).strip().splitlines()[0]
-            raise EvaltoolError(
-                f"not a pt2 package that runs here\n  {path}: {reason}\n  Compile it on a machine like this one, with "
-                "evaltool export --format pt2 or torch._inductor.aoti_compile_and_package."
-            ) from error
+            raise EvaltoolError(f"not a pt2 package that runs here\n  {name or path}: {reason}\n  {ADVICE}") from error
         self.metadata: dict[str, str] = dict(self._package.loader.get_metadata())
         built = self.metadata.get("AOTI_DEVICE_KEY", self.device.type)
         if built != self.device.type:
             raise EvaltoolError(
-                f"the package was compiled for another device\n  {path}: {built}, expected {self.device.type}\n"
+                f"the package was compiled for another device\n  {name or path}: {built}, expected {self.device.type}\n"
                 f"  Pass --device {built}, or export it for {self.device.type}."
             )
         self.inputs = _specs(self.metadata)

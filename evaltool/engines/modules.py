@@ -137,7 +137,7 @@ class ModuleEngine:
         columns = {
             name: values.cpu().numpy()
             for name, values in outputs.items()
-            if name not in ("status", "pred_map", "clamped") and not name.startswith(("loss_", "map_", "parts_"))
+            if name not in ("status", "pred_map", "clamped", *self._ours) and not name.startswith(("map_", "parts_"))
         }
         if "label" in columns:
             columns["label"] = self._label_column(columns["label"], labels, ok)
@@ -207,8 +207,8 @@ class ModuleEngine:
         """Return the loss of the ok rows, float32 [n]; adds what it says of classes to the block."""
         if column in self._others:
             return self._others_loss(column, preds[ok], labels[ok])
-        if f"loss_{column}" in outputs:
-            return _one_per_sample(column, outputs[f"loss_{column}"], len(ok))[ok]
+        if column in outputs:
+            return _one_per_sample(column, outputs[column], len(ok))[ok]
         if f"map_{column}" in outputs:
             values, labels = outputs[f"map_{column}"][ok], labels[ok]
             valid = labels != self.ignore_index

@@ -1,4 +1,4 @@
-"""The engine ``torchscript``: eager PyTorch's modules, compiled."""
+"""The engine ``torchscript``: the modules compiled to TorchScript."""
 
 from evaltool.engines.modules import ModuleEngine, Run
 from evaltool.metrics import Scorecard

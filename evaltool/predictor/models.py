@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 from evaltool.artifacts.archives import archive_names
-from evaltool.artifacts.pt2 import Pt2Package
+from evaltool.artifacts.pt2 import load_pt2
 from evaltool.artifacts.torchscript import load_torchscript
-from evaltool.artifacts.trust import check_trusted
 from evaltool.devices import is_out_of_memory
 from evaltool.errors import EvaltoolError
 
@@ -149,8 +148,7 @@ class Pt2Model:
         self.path = path
         self.device = device
         self.provider = "AOTInductor"
-        check_trusted(path, trust=trust, kind="pt2")
-        self._package = Pt2Package(path, device)
+        self._package = load_pt2(path, trust=trust, device=device)
         specs = self._package.inputs
         self._knows_batch = specs is not None
         if specs is None:

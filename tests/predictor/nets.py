@@ -125,7 +125,8 @@ def onnx_pair(path: Path) -> Path:
 def onnx_masks(path: Path) -> Path:
     inner = Masks().inner
     weights = [
-        numpy_helper.from_array(value.detach().numpy(), name) for name, value in (("w", inner.weight), ("b", inner.bias))
+        numpy_helper.from_array(value.detach().numpy(), name)
+        for name, value in (("w", inner.weight), ("b", inner.bias))
     ]
     node = helper.make_node("Conv", ["image", "w", "b"], ["logits"], pads=[1, 1, 1, 1])
     inputs = [("image", "float32", ["N", 3, "H", "W"])]
