@@ -8,9 +8,9 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "evaltool"
 
 FLOORS = [
-    {"errors", "schema", "numerics"},
-    {"block", "losses", "metrics", "weights", "readers", "artifacts", "doctor"},
-    {"catalogue", "detect", "run", "engines"},
+    {"errors", "schema", "numerics", "partial_files"},
+    {"block", "losses", "metrics", "weights", "readers", "artifacts", "doctor", "devices", "progress"},
+    {"catalogue", "detect", "run", "engines", "predictor"},
     {"scorer"},
     {"export"},  # and scale-out
     {"cli"},

@@ -97,6 +97,7 @@ class Pt2Package:
 
     Attributes:
         inputs: the specs that the package's metadata gives; None for a package of another maker.
+        names: of the inputs; input0, input1, ... where nothing names them.
         metadata: texts by key.
     """
 
@@ -119,6 +120,10 @@ class Pt2Package:
                 f"  Pass --device {built}, or export it for {self.device.type}."
             )
         self.inputs = _specs(self.metadata)
+        taken = pytree.treespec_loads(self._package.loader.get_call_spec()[0])  # of (arguments, keyword arguments)
+        self._keywords: list[str] = list(taken.child(1).context)
+        positional = [f"input{i}" for i in range(taken.num_leaves - len(self._keywords))]
+        self.names = [spec.name for spec in self.inputs or ()] or [*positional, *self._keywords]
 
     def run(self, tensors: Sequence[Tensor]) -> Any:
         """Return what the module returns: a tensor, a sequence or a dict of them.
@@ -134,7 +139,8 @@ class Pt2Package:
         inputs = [_in_memory_order(tensor.detach().to(self.device)) for tensor in tensors]
         try:
             with _quiet():
-                return self._package(*inputs)
+                first = len(inputs) - len(self._keywords)
+                return self._package(*inputs[:first], **dict(zip(self._keywords, inputs[first:], strict=True)))
         except RuntimeError as error:
             raise RuntimeError(str(error).strip().splitlines()[0]) from error
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from evaltool.artifacts.signature import ELEMENTS, REAL, SHARES, SOFTMAX, Signature
 from evaltool.block import NO_LABEL, Array, Block
-from evaltool.engines.devices import is_out_of_memory
+from evaltool.devices import is_out_of_memory
 from evaltool.errors import EvaltoolError
 from evaltool.losses.reduction import reduced_positions
 from evaltool.metrics import Scorecard, task_card

@@ -1,8 +1,11 @@
-"""Which device is meant, and whether its memory ran out."""
+"""Devices: which one a job computes on, and when an error means that its memory is full."""
 
 import torch
 
 from evaltool.errors import EvaltoolError
+
+# what PyTorch's allocators on CPU and GPU, CUDA's libraries and ONNX Runtime say
+OUT_OF_MEMORY = ("out of memory", "allocate memory", "bad_alloc", "STATUS_ALLOC_FAILED")
 
 
 def chosen_device(device: str) -> torch.device:
@@ -31,5 +34,7 @@ def chosen_device(device: str) -> torch.device:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that memory ran out; on a CPU PyTorch raises a plain RuntimeError."""
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error))
+    """Whether an error means that memory ran out; most of them are a plain RuntimeError."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
+    )
