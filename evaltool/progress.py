@@ -42,12 +42,13 @@ class PlainProgress:
 
     Args:
         lines: print lines of progress.
-        done: what has been done to the rows.
+        done: what has been done to them.
+        unit: what they are.
     """
 
-    def __init__(self, *, lines: bool, done: str = "scored") -> None:
+    def __init__(self, *, lines: bool, done: str = "scored", unit: str = "rows") -> None:
         self._lines = lines
-        self._done = done
+        self._done, self._unit = done, unit
         self._started = self._last = time.monotonic()
 
     def decided(self, reasons: Sequence[str]) -> None:
@@ -65,9 +66,8 @@ class PlainProgress:
         if self._lines and now - self._last >= SECONDS_BETWEEN_LINES and rows < total:
             self._last = now
             left = (now - self._started) * (total - rows) / rows
-            click.echo(
-                f"{self._done} {rows:,} of {total:,} rows ({rows / total:.0%}), about {left:.0f} s left", err=True
-            )
+            share = f"{rows:,} of {total:,} {self._unit} ({rows / total:.0%})"
+            click.echo(f"{self._done} {share}, about {left:.0f} s left", err=True)
 
 
 class BarProgress(PlainProgress):
@@ -101,7 +101,9 @@ class BarProgress(PlainProgress):
 
 
 @contextmanager
-def opened_progress(kind: str | None, *, doing: str = "scoring", done: str = "scored") -> Iterator[Watcher]:
+def opened_progress(
+    kind: str | None, *, doing: str = "scoring", done: str = "scored", unit: str = "rows"
+) -> Iterator[Watcher]:
     """Yield a watcher: "rich", "plain", "none" (decisions and warnings only), "auto" (rich on a terminal, else plain).
 
     None shows nothing at all.
@@ -117,4 +119,4 @@ def opened_progress(kind: str | None, *, doing: str = "scoring", done: str = "sc
         with Progress(*columns, console=console, transient=True) as bar:
             yield BarProgress(bar, doing=doing)
     else:
-        yield PlainProgress(lines=kind != "none", done=done)
+        yield PlainProgress(lines=kind != "none", done=done, unit=unit)

@@ -12,6 +12,8 @@ from evaltool.errors import EvaltoolError
 
 COMMANDS = {
     "score": "evaltool.cli.score",
+    "export": "evaltool.cli.export",
+    "verify": "evaltool.cli.verify",
     "predict": "evaltool.cli.predict",
     "losses": "evaltool.cli.losses",
     "doctor": "evaltool.cli.doctor",

@@ -95,7 +95,7 @@ def command(losses: tuple[str, ...], as_json: bool, **options: Any) -> None:
 
     failures = 0
     records = []
-    for exported in export(losses, **options):
+    for exported in export(losses, jobs=None, **options):
         records.append(exported.record())
         failures += exported.failure is not None
         if exported.failure:

@@ -37,7 +37,7 @@ def command(artifacts: tuple[str, ...], as_json: bool, **options: Any) -> None:
     from evaltool.export import verify
 
     results = []
-    for result in verify([Path(path) for path in artifacts], **options):
+    for result in verify([Path(path) for path in artifacts], jobs=None, **options):
         results.append(result)
         if as_json:
             continue

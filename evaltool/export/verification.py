@@ -10,8 +10,8 @@ from evaltool.errors import EvaltoolError
 from evaltool.export.comparison import LIMIT
 from evaltool.export.files import SUFFIXES, read_file
 from evaltool.export.subject import Subject, signature_of, subject_of
-from evaltool.export.write import CONFIG, MANIFEST, Item, measured, specs_of
 from evaltool.export.triton import BACKENDS, triton_config
+from evaltool.export.write import CONFIG, MANIFEST, Item, measured, specs_of
 
 MEASURED = ("sha256", "errors", "worst_error")  # in a manifest and not in the file
 
@@ -52,7 +52,9 @@ def manifests_under(paths: Sequence[Path]) -> list[Path]:
         elif path.name == MANIFEST:
             manifests = [path]
         else:
-            manifests = [folder / MANIFEST for folder in path.absolute().parents[:2] if (folder / MANIFEST).is_file()][:1]
+            manifests = [folder / MANIFEST for folder in path.absolute().parents[:2] if (folder / MANIFEST).is_file()][
+                :1
+            ]
         if not manifests:
             raise EvaltoolError(
                 f"no manifest says what this computes\n  {path}: no {MANIFEST} beside it, above it or in it\n"
@@ -82,7 +84,9 @@ def verified(manifest: Path, *, device: str = "cpu") -> Iterator[Verified]:
 def _file(folder: Path, path: Path, told: Mapping[str, Any], digest: str, device: str) -> Verified:
     kind = {suffix: kind for kind, suffix in SUFFIXES.items()}.get(path.suffix.removeprefix("."))
     if kind is None or not path.resolve().is_relative_to(folder.resolve()):
-        return Verified(str(path), None, None, "no artifact, expected a .pt, .onnx or .pt2 file in the manifest's folder")
+        return Verified(
+            str(path), None, None, "no artifact, expected a .pt, .onnx or .pt2 file in the manifest's folder"
+        )
     if not path.is_file():
         return Verified(str(path), None, None, "the file is missing")
     found = file_sha256(path)
