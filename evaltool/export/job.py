@@ -17,7 +17,8 @@ from evaltool.export.write import FORMATS, Exported, check_free, export_item, it
 from evaltool.progress import opened_progress
 from evaltool.readers.side_files import read_class_weights, read_counts
 
-In, Out = TypeVar("In"), TypeVar("Out")
+In = TypeVar("In")
+Out = TypeVar("Out")
 ITEMS_PER_PROCESS = 4  # below that a process of its own costs more than it saves: it has to import torch
 
 

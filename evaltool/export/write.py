@@ -106,11 +106,10 @@ def items_of(
             )
         for kind in formats:
             if kind == "torchscript":
-                usual = USUAL_RANK if USUAL_RANK in possible else possible[0]
-                items.append(Item(kind, subject, signature_of(subject, usual), possible))
+                items.append(Item(kind, subject, signature_of(subject, _usual(possible)), possible))
                 continue
             # a package takes the better part of a minute to compile: the others on demand
-            of_kind = chosen if kind == "onnx" or ranks is not None else chosen[:1]
+            of_kind = chosen if kind == "onnx" or ranks is not None else [_usual(possible)]
             items += [
                 Item(kind, subject, signature_of(subject, rank, preds_dtype, labels_dtype), (rank,), device)
                 for rank in of_kind
@@ -118,6 +117,10 @@ def items_of(
                 for labels_dtype in labels_dtypes
             ]
     return list({item.folder: item for item in items}.values())
+
+
+def _usual(ranks: Sequence[int]) -> int:
+    return USUAL_RANK if USUAL_RANK in ranks else ranks[0]
 
 
 def check_free(items: Sequence[Item], repository: Path, *, overwrite: bool) -> None:
