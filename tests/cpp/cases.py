@@ -29,7 +29,7 @@ def classes(dtype, count, *shape):
 # 7,000 samples of 10 classes are two blocks, one of them short
 CASES = {
     "multiclass": ("focal dice", numbers("f4", 7000, 10), classes("i8", 10, 7000)),
-    "half precision, uint8 labels": ("focal dice", numbers("f2", 50, 10), classes("u1", 10, 50)),
+    "half precision, uint8 labels": ("focal dice", numbers("f2", 50, 256), classes("u1", 256, 50)),
     "double precision, int16 labels": ("focal", numbers("f8", 50, 10), classes("i2", 10, 50)),
     "segmentation, int32 labels": ("focal dice", numbers("f4", 9, 4, 65, 63), classes("i4", 4, 9, 65, 63)),
     "uint64 labels": ("focal", numbers("f4", 50, 10), classes("u8", 10, 50)),
