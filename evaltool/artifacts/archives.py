@@ -28,10 +28,10 @@ def archive_names(file: BinaryIO, path: Path) -> set[str]:
     damaged = EvaltoolError(
         f"the file is truncated or damaged\n  {path}: no whole zip archive\n  Copy or export it again."
     )
-    # zipfile looks for an end further up as well, and finds those of archives within a truncated one
-    if file.seek(0, 2) < 22 or (file.seek(-22, 2) and file.read(4)) != END:
-        raise damaged
     try:
+        file.seek(-22, 2)
+        if file.read(4) != END:  # zipfile would look further up, and find those of archives within a truncated one
+            raise damaged
         members = zipfile.ZipFile(file).infolist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error):
         raise damaged from None

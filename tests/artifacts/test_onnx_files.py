@@ -166,6 +166,12 @@ def test_location_given_twice_is_refused(write):
     )
 
 
+@pytest.mark.parametrize("hit", [b"w.bin", b"16777"])
+def test_external_data_that_are_no_text_are_refused(write, hit):
+    whole = model_of(initializers=[external(location="w.bin", offset=16777)]).SerializeToString()
+    assert "'w', [4] FLOAT says where in no UTF-8" in refusal(write(whole.replace(hit, b"\xff" * 5)))
+
+
 def test_many_large_tensors_in_one_sparse_file_are_refused(write):
     path = write(model_of(initializers=[external([2**33], location="holes.bin") for _ in range(9)]))
     with (path.parent / "holes.bin").open("wb") as file:
