@@ -10,6 +10,7 @@ from evaltool.errors import EvaltoolError
 
 # PyTorch stores tensors and libraries as they are and compresses source text only
 LARGEST_UNPACKED = 256 * 2**20  # bytes, all compressed members together
+END = b"PK\x05\x06"  # of a zip archive; 22 bytes long, where there is no comment
 OUTSIDE = re.compile(r"^/|^[A-Za-z]:|\\|\0|(^|/)\.\.(/|$)")
 
 
@@ -24,13 +25,16 @@ def archive_names(file: BinaryIO, path: Path) -> set[str]:
         EvaltoolError: it is damaged, a member's name leads out of the folder it is unpacked in, or members claim
             more bytes than they can hold.
     """
+    damaged = EvaltoolError(
+        f"the file is truncated or damaged\n  {path}: no whole zip archive\n  Copy or export it again."
+    )
     try:
+        file.seek(-22, 2)
+        if file.read(4) != END:  # zipfile would look further up, and find those of archives within a truncated one
+            raise damaged
         members = zipfile.ZipFile(file).infolist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error) as error:
-        raise EvaltoolError(
-            f"the file is truncated or damaged\n  {path}: {error}, expected a whole zip archive\n  Copy or export it "
-            "again."
-        ) from None
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error):
+        raise damaged from None
     for member in members:
         # orig_filename is what stands in the file; filename ends at a NUL
         if OUTSIDE.search(member.orig_filename):

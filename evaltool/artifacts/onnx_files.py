@@ -156,6 +156,8 @@ def _check_external(path: Path, tensor: TensorProto, needed: int) -> None:
     location = entries.get("location", "")
     if tensor.data_location != TensorProto.EXTERNAL or tensor.data_type == TensorProto.STRING or tensor.raw_data:
         problem = "is stored here and elsewhere, expected one of the two"
+    elif not all(isinstance(value, str) for value in entries.values()):  # protobuf gives bytes where UTF-8 is wrong
+        problem = "says where in no UTF-8"
     elif len(entries) != len(tensor.external_data) or entries.keys() - EXTERNAL_KEYS:
         keys = [entry.key[:40] for entry in tensor.external_data][:9]
         problem = f"has the keys {keys}, expected each at most once of {sorted(EXTERNAL_KEYS)}"
