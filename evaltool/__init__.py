@@ -12,11 +12,17 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from evaltool.errors import EvaltoolError as EvaltoolError
+    from evaltool.predictor import predict as predict
     from evaltool.scorer import Scores as Scores
     from evaltool.scorer import score as score
 
-_LAZY = {"score": "evaltool.scorer", "Scores": "evaltool.scorer", "EvaltoolError": "evaltool.errors"}
-__all__ = ["EvaltoolError", "Scores", "__version__", "score"]
+_LAZY = {
+    "score": "evaltool.scorer",
+    "Scores": "evaltool.scorer",
+    "predict": "evaltool.predictor",
+    "EvaltoolError": "evaltool.errors",
+}
+__all__ = ["EvaltoolError", "Scores", "__version__", "predict", "score"]
 
 
 def __getattr__(name: str) -> Any:

@@ -20,8 +20,9 @@ DEFAULT_LOSSES_OF_SHARES = ("ce", "dice")  # where labels are shares of the clas
 WEIGHT_RULES = ("inverse", "sqrt-inverse", "median-frequency", "enet", "effective-number", "repeat-factor")
 WEIGHT_WORDS = {**{rule: rule for rule in WEIGHT_RULES}, "balanced": "effective-number"}  # what is typed for a rule
 PREDS_DTYPES = ("bfloat16", "float16", "float32", "float64")
+OUTPUT_DTYPES = ("float16", "float32", "float64")  # what predictions are written as
 PROGRESS = ("auto", "rich", "plain", "none")
-ENGINES = ("auto", "torch", "torchscript")
+ENGINES = ("auto", "torch", "torchscript", "onnxruntime", "aoti")
 
 # columns that every run of a task has, in order; the losses stand where LOSSES is, `id` only where ids are given
 LOSSES = "*losses"

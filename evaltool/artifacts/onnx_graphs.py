@@ -29,6 +29,7 @@ NARROW = {"float16": TensorProto.FLOAT16, "bfloat16": TensorProto.BFLOAT16, "int
 WIDE = {"float16": "float32", "bfloat16": "float32", "int32": "int64"}
 
 
+@torch.inference_mode(False)  # which an engine computes in, and nothing is exported from
 def onnx_model(
     module: nn.Module, signature: Signature, metadata: Mapping[str, Any] | None = None, outputs: Sequence[str] = LOSS
 ) -> onnx.ModelProto:

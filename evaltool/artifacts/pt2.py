@@ -4,10 +4,12 @@ A package is native code for one device and one family of processors. The code r
 sizes it was compiled for, whatever it is given; so every call goes through ``Pt2Package.run``.
 """
 
+import io
 import json
 import logging
 import os
 import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,15 +18,22 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.fx.experimental import _config as symbolic
 from torch.utils import _pytree as pytree
 
+from evaltool.artifacts.archives import archive_names
 from evaltool.artifacts.signature import Signature, TensorSpec
+from evaltool.artifacts.trust import artifact_bytes, check_trusted
 from evaltool.errors import EvaltoolError
 
 # 256 bits is AVX2: code compiled on a machine with AVX-512 runs on those without
 SETTINGS = {"cpp.simdlen": 256}
+ADVICE = (
+    "Compile one on a machine like this, with evaltool export --format pt2 or torch._inductor.aoti_compile_and_package."
+)
 
 
+@torch.inference_mode(False)  # which an engine computes in, and nothing is exported from
 def compile_pt2(
     module: nn.Module,
     signature: Signature,
@@ -46,7 +55,8 @@ def compile_pt2(
     device = torch.device(device)
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (metadata or {}).items()}
     example = tuple(tensor.to(device) for tensor in signature.example())
-    with _quiet():
+    # without it the code refuses sizes of 0 and 1, or is compiled for the others only
+    with _quiet(), symbolic.patch("backed_size_oblivious", True):  # type: ignore[attr-defined]
         program = torch.export.export(
             module.eval().to(device), example, dynamic_shapes=signature.dynamic_shapes(), strict=False
         )
@@ -55,19 +65,43 @@ def compile_pt2(
         )
 
 
+def load_pt2(path: Path, *, trust: bool, device: torch.device | str = "cpu") -> "Pt2Package":
+    """Return a package ready to run.
+
+    Args:
+        path: the package.
+        trust: run it though no manifest vouches for it.
+        device: where its inputs are.
+
+    Raises:
+        EvaltoolError: the file is missing, not trusted, no pt2 package, or compiled for another device.
+    """
+    data = artifact_bytes(path, kind="pt2")
+    if not data.startswith(b"PK") or "archive_format" not in archive_names(io.BytesIO(data), path):
+        raise EvaltoolError(f"not a pt2 package\n  {path}: {len(data)} bytes of something else\n  {ADVICE}")
+    check_trusted(path, trust=trust, kind="pt2", data=data)
+    # the loader wants a path; under this one lies what was judged
+    with tempfile.NamedTemporaryFile(suffix=".pt2") as copy:
+        copy.write(data)
+        copy.flush()
+        return Pt2Package(Path(copy.name), device, name=str(path))
+
+
 class Pt2Package:
     """A package ready to run. It is code: ask whether it is trusted first.
 
     Args:
         path: the package.
         device: where its inputs are; it has to be the kind of device that it was compiled for.
+        name: what to call it; by default its path.
 
     Attributes:
         inputs: the specs that the package's metadata gives; None for a package of another maker.
+        names: of the inputs; input0, input1, ... where nothing names them.
         metadata: texts by key.
     """
 
-    def __init__(self, path: Path, device: torch.device | str = "cpu") -> None:
+    def __init__(self, path: Path, device: torch.device | str = "cpu", *, name: str = "") -> None:
         self.device = torch.device(device)
         os.environ["AOTI_RUNTIME_CHECK_INPUTS"] = "1"  # read by compiled code at its first call
         try:
@@ -77,18 +111,19 @@ class Pt2Package:
                 )
         except (RuntimeError, OSError) as error:
             reason = str(error).strip().splitlines()[0]
-            raise EvaltoolError(
-                f"not a pt2 package that runs here\n  {path}: {reason}\n  Compile it on a machine like this one, with "
-                "evaltool export --format pt2 or torch._inductor.aoti_compile_and_package."
-            ) from error
+            raise EvaltoolError(f"not a pt2 package that runs here\n  {name or path}: {reason}\n  {ADVICE}") from error
         self.metadata: dict[str, str] = dict(self._package.loader.get_metadata())
         built = self.metadata.get("AOTI_DEVICE_KEY", self.device.type)
         if built != self.device.type:
             raise EvaltoolError(
-                f"the package was compiled for another device\n  {path}: {built}, expected {self.device.type}\n"
+                f"the package was compiled for another device\n  {name or path}: {built}, expected {self.device.type}\n"
                 f"  Pass --device {built}, or export it for {self.device.type}."
             )
         self.inputs = _specs(self.metadata)
+        taken = pytree.treespec_loads(self._package.loader.get_call_spec()[0])  # of (arguments, keyword arguments)
+        self._keywords: list[str] = list(taken.child(1).context)
+        positional = [f"input{i}" for i in range(taken.num_leaves - len(self._keywords))]
+        self.names = [spec.name for spec in self.inputs or ()] or [*positional, *self._keywords]
 
     def run(self, tensors: Sequence[Tensor]) -> Any:
         """Return what the module returns: a tensor, a sequence or a dict of them.
@@ -101,17 +136,22 @@ class Pt2Package:
                 raise RuntimeError(
                     f"{spec.name} is {tensor.dtype} {list(tensor.shape)}, expected {spec.dtype} {list(spec.shape)}"
                 )
-        # packages read memory as if it were contiguous, and hand their inputs' storage on to outputs that equal them
-        inputs = [tensor.detach().to(self.device).contiguous() for tensor in tensors]
+        inputs = [_in_memory_order(tensor.detach().to(self.device)) for tensor in tensors]
         try:
             with _quiet():
-                return self._package(*inputs)
+                first = len(inputs) - len(self._keywords)
+                return self._package(*inputs[:first], **dict(zip(self._keywords, inputs[first:], strict=True)))
         except RuntimeError as error:
             raise RuntimeError(str(error).strip().splitlines()[0]) from error
 
     def outputs(self, result: Any) -> list[Tensor]:
         """Return the tensors of what ``run`` returned, in order."""
         return [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, Tensor)]
+
+
+def _in_memory_order(tensor: Tensor) -> Tensor:
+    """Return a tensor with the strides that compiled code assumes; an empty one counts as contiguous with any."""
+    return tensor.contiguous() if tensor.numel() else tensor.new_empty(tensor.shape)
 
 
 def _specs(metadata: Mapping[str, str]) -> list[TensorSpec] | None:

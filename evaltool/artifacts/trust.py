@@ -72,7 +72,7 @@ def manifest_of(path: Path, data: bytes | None = None) -> dict[str, Any] | None:
     """
     digest = _digest(path, data)
     for folder in (path.parent, path.parent.parent):
-        manifest = _read_manifest(folder / "manifest.json")
+        manifest = read_manifest(folder / "manifest.json")
         known = manifest.get("sha256")
         if digest in (list(known.values()) if isinstance(known, dict) else [known]):
             return manifest
@@ -106,7 +106,7 @@ def _digest(path: Path, data: bytes | None) -> str:
     return file_sha256(path) if data is None else hashlib.sha256(data).hexdigest()
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
+def read_manifest(path: Path) -> dict[str, Any]:
     """Return a manifest; empty, so that it vouches for nothing, if it cannot be read as one."""
     try:
         if not path.is_file():  # a pipe would be waited for

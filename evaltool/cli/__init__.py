@@ -10,7 +10,14 @@ import evaltool
 import evaltool.cli.completion  # makes the shells' completions known to click
 from evaltool.errors import EvaltoolError
 
-COMMANDS = {"score": "evaltool.cli.score", "losses": "evaltool.cli.losses"}
+COMMANDS = {
+    "score": "evaltool.cli.score",
+    "export": "evaltool.cli.export",
+    "verify": "evaltool.cli.verify",
+    "predict": "evaltool.cli.predict",
+    "losses": "evaltool.cli.losses",
+    "doctor": "evaltool.cli.doctor",
+}
 
 
 class LazyGroup(click.Group):

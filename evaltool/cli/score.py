@@ -1,7 +1,6 @@
 """``evaltool score``."""
 
 import json
-import math
 import os
 import sys
 from pathlib import Path
@@ -10,70 +9,8 @@ from typing import Any
 import click
 
 from evaltool.cli.completion import paths, specs
+from evaltool.cli.parameters import Device, Label, Positive, Share, named_files
 from evaltool.schema import ENGINES, KINDS, PREDS_DTYPES, PROGRESS, TASKS, WEIGHT_WORDS
-
-
-class Share(click.ParamType):  # type: ignore[type-arg]
-    """A share: 0.01 or 1%."""
-
-    name = "share"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the share as a number in [0, 1]."""
-        text = str(value).strip()
-        try:
-            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-        except ValueError:
-            share = -1.0
-        if not 0 <= share <= 1:
-            self.fail(f"{value!r} is no share; write 0.01 or 1%.", param, ctx)
-        return share
-
-
-class Positive(click.ParamType):  # type: ignore[type-arg]
-    """A finite number above 0."""
-
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the number."""
-        try:
-            number = float(value)
-        except ValueError:
-            number = 0.0
-        if not 0 < number < math.inf:
-            self.fail(f"{value!r} is no finite number above 0.", param, ctx)
-        return number
-
-
-class Label(click.ParamType):  # type: ignore[type-arg]
-    """An integer of 64 bits."""
-
-    name = "integer"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the integer."""
-        try:
-            number = int(value)
-        except ValueError:
-            number = 2**63
-        if not -(2**63) <= number < 2**63:
-            self.fail(f"{value!r} is no integer of 64 bits.", param, ctx)
-        return number
-
-
-class Device(click.ParamType):  # type: ignore[type-arg]
-    """auto, cpu, cuda or cuda:i."""
-
-    name = "device"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the device's name."""
-        kind, colon, index = str(value).partition(":")
-        known = kind == "cuda" and (not colon or index.isdecimal())
-        if not known and value not in ("auto", "cpu"):
-            self.fail(f"{value!r} is no device; write auto, cpu, cuda or cuda:0.", param, ctx)
-        return str(value)
 
 
 @click.command(
@@ -125,12 +62,31 @@ class Device(click.ParamType):  # type: ignore[type-arg]
     help="TorchScript file (preds, labels) -> [N] as one more column; column=FILE names it; repeatable.",
     shell_complete=paths("file"),
 )
-@click.option("--trust", is_flag=True, help="Run --module files that no manifest vouches for.")
+@click.option(
+    "--model",
+    metavar="FILE",
+    help="TorchScript, ONNX or pt2 model: PREDS is then its input, and what it predicts is scored and not stored.",
+    shell_complete=paths("file"),
+)
+@click.option(
+    "--input",
+    "inputs",
+    metavar="NAME=FILE",
+    multiple=True,
+    help="One more input of --model; PREDS may be NAME=FILE as well; repeatable.",
+    shell_complete=paths("file"),
+)
+@click.option("--output-name", metavar="NAME", help="Which output of --model to score.  [default: the first]")
+@click.option("--trust", is_flag=True, help="Run --module and --model files that no manifest vouches for.")
 @click.option("--engine", type=click.Choice(ENGINES), default="auto", help="What computes.  [default: auto]")
 @click.option(
     "--device", type=Device(), metavar="auto|cpu|cuda[:i]", default="auto", help="Where to compute.  [default: auto]"
 )
-@click.option("--batch-size", type=click.IntRange(min=1), help="Rows per block.  [default: a few megabytes]")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    help="Rows per block, and per batch of --model.  [default: a few megabytes]",
+)
 @click.option(
     "--max-bad", type=Share(), default="1%", show_default=True, help="Exit with status 1 above this share of bad rows."
 )
@@ -150,18 +106,23 @@ def command(
     output: str | None,
     losses: tuple[str, ...],
     modules: tuple[str, ...],
+    inputs: tuple[str, ...],
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Score every sample of PREDS (.npy) against LABELS (.npy).
+    """Score every sample of PREDS (.npy), or of what --model predicts from them, against LABELS (.npy).
 
     Writes RUN/scores.parquet with a loss per sample, RUN/summary.json, RUN/state.npz and RUN/run.json.
     """
     # here: --help answers without them
     from evaltool.scorer import score
 
-    run = Path(output) if output else Path(f"{Path(preds).stem}.run")
-    scores = score(preds, labels, losses=losses or None, module=modules, output=run, **options)
+    if inputs and options["model"] is None:
+        raise click.UsageError("--input is an input of --model, which is not given.")
+    source: str | dict[str, str] = named_files([preds, *inputs]) if options["model"] else preds
+    first = preds if isinstance(source, str) else next(iter(source.values()))
+    run = Path(output) if output else Path(f"{Path(first).stem}.run")
+    scores = score(source, labels, losses=losses or None, module=modules, output=run, **options)
     try:
         if as_json:
             click.echo(json.dumps(scores.summary, indent=2, ensure_ascii=False))

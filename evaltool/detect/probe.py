@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from evaltool.errors import EvaltoolError
-from evaltool.readers import Rows, as_array
+from evaltool.readers import Rows, as_array, peek
 
 PROBE_ROWS = 1024
 PROBE_BYTES = 1 << 24
@@ -31,7 +31,7 @@ class Probe:
         self.ignore_index = ignore_index
         pieces = _pieces(preds)
         stride = _stride(preds.shape, sum(b - a for a, b in pieces))
-        self.preds = np.concatenate([_thinned(preds.read(a, b), 2, stride).astype(np.float64) for a, b in pieces])
+        self.preds = np.concatenate([_thinned(peek(preds, a, b), 2, stride).astype(np.float64) for a, b in pieces])
         keep = 2 if labels.shape == preds.shape else 1
         self.labels = np.concatenate([_thinned(labels.read(a, b), keep, stride) for a, b in pieces])
         self.known = self.labels[self.labels != ignore_index]

@@ -10,6 +10,7 @@ class Engine(Protocol):
 
     name: str
     device: str  # what was obtained, not what was asked for
+    provider: str  # what runs the modules there
     workers: int  # how many threads may score blocks at the same time
 
     def enter_thread(self) -> None:

@@ -1,11 +1,15 @@
-"""The engine ``torchscript``: eager PyTorch's modules, compiled."""
+"""The engine ``torchscript``: the modules compiled to TorchScript."""
 
-from typing import Any
-
-from evaltool.engines.torch_ import TorchEngine
+from evaltool.engines.modules import ModuleEngine, Run
+from evaltool.metrics import Scorecard
 from evaltool.numerics.scripting import scripted
 
 
-def torchscript_engine(**arguments: Any) -> TorchEngine:
-    """Return an engine whose modules are compiled to TorchScript; arguments as ``TorchEngine``'s."""
-    return TorchEngine(name="torchscript", prepare=scripted, **arguments)
+class TorchScriptEngine(ModuleEngine):
+    """Runs the modules compiled to TorchScript."""
+
+    name = "torchscript"
+    provider = "TorchScript"
+
+    def _prepared(self, card: Scorecard) -> Run:
+        return scripted(card)

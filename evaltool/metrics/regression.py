@@ -11,11 +11,12 @@ from evaltool.numerics.positions import by_sample
 class RegressionScorecard(nn.Module):
     """Every per-sample column of the task regression beside the losses.
 
-    ``label`` and ``pred`` are there where a sample is one number.
+    ``label`` and ``pred`` are there where a sample is one number, labels [N].
     """
 
     def forward(self, preds: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Return the columns, [N] each, for preds and labels [N, ...]."""
+        one_number = labels.dim() == 1
         preds = by_sample(working_precision(preds))
         labels = by_sample(working_precision(labels))
         bad_label = ~labels.isfinite().all(1)
@@ -24,7 +25,7 @@ class RegressionScorecard(nn.Module):
                 torch.ones_like(bad_label), ~preds.isfinite().all(1), bad_label, torch.zeros_like(bad_label)
             )
         }
-        if preds.size(1) == 1:
+        if one_number:
             columns["label"] = labels.squeeze(1)
             columns["pred"] = preds.squeeze(1)
         return columns

@@ -4,9 +4,12 @@ torch.jit warns since 2.11 that torch.export succeeds it; C++ pipelines still lo
 from the user, who can do nothing about it here.
 """
 
+import io
 import warnings
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
@@ -17,6 +20,33 @@ def scripted(module: nn.Module) -> torch.jit.ScriptModule:
     """Return module compiled to TorchScript."""
     with _no_deprecation():
         return torch.jit.script(module)
+
+
+def defined(module: nn.Module, *methods: str) -> torch.jit.ScriptModule:
+    """Return module compiled to TorchScript with methods given as TorchScript source."""
+    script = scripted(module)
+    with _no_deprecation():
+        for method in methods:
+            script.define(method)
+    return script
+
+
+def saved(script: torch.jit.ScriptModule, path: Path, extra_files: dict[str, str] | None = None) -> None:
+    """Write a TorchScript file, the same bytes for the same module.
+
+    Left out are the notes for tracebacks, half of the bytes: they hold the paths of the machine that wrote them.
+
+    Args:
+        script: the module.
+        path: where to.
+        extra_files: texts by name to hold beside the module.
+    """
+    whole = io.BytesIO()
+    torch.jit.save(script, whole, _extra_files=extra_files)
+    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(path, "w") as target:
+        for member in source.infolist():
+            if not member.filename.endswith(".debug_pkl"):
+                target.writestr(zipfile.ZipInfo(member.filename), source.read(member), member.compress_type)
 
 
 def loaded(

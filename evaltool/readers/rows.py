@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from evaltool.errors import EvaltoolError
 from evaltool.readers.npy import NpyFile
 
 
+@runtime_checkable
 class Rows(Protocol):
     """Rows that can be read in blocks.  ``dtype`` is a NumPy dtype, as the blocks have it."""
 
@@ -82,7 +83,13 @@ class ConvertedRows:
 
     def read(self, start: int, stop: int) -> Any:
         """Return rows start to stop, converted."""
-        block = self.rows.read(start, stop)
+        return self._converted(self.rows.read(start, stop))
+
+    def peek(self, start: int, stop: int) -> Any:
+        """Return rows start to stop, converted; see the function ``peek``."""
+        return self._converted(peek(self.rows, start, stop))
+
+    def _converted(self, block: Any) -> Any:
         if self.bfloat16:
             block = as_array(block)
             # raw bytes have no order of their own: they are taken as little-endian, as every framework writes them
@@ -91,6 +98,11 @@ class ConvertedRows:
         if self.scale:
             return _scaled(block, self.scale)
         return block.astype(self.dtype, copy=False) if isinstance(block, np.ndarray) else block
+
+
+def peek(rows: Rows, start: int, stop: int) -> Any:
+    """Return rows start to stop, read out of order: rows that are computed in blocks need not compute whole ones."""
+    return getattr(rows, "peek", rows.read)(start, stop)
 
 
 def as_array(block: Any) -> np.ndarray[Any, Any]:
@@ -107,7 +119,7 @@ def _scaled(block: Any, scale: float) -> Any:
 
 
 def open_rows(source: Any, name: str) -> Rows:
-    """Return the rows of a path, array, tensor or nested list.
+    """Return the rows of a path, array, tensor or nested list; rows are returned as they are.
 
     Raises:
         EvaltoolError: the file cannot be read (see ``readers.npy``), or the array has no axis of samples.
@@ -117,6 +129,8 @@ def open_rows(source: Any, name: str) -> Rows:
         rows = NpyFile(Path(source))
     elif type(source).__module__.partition(".")[0] == "torch":  # a tensor, without importing torch
         rows = TensorRows(source, name)
+    elif isinstance(source, Rows):
+        rows = source
     else:
         try:
             rows = ArrayRows(source if isinstance(source, np.ndarray) else np.asarray(source), name)
@@ -192,6 +206,25 @@ def open_preds(source: Any, *, dtype: str | None = None, scale: float | None = N
             else "Save logits or probabilities as float32."
         )
         raise EvaltoolError(f"predictions have to be floats\n  {where}, expected float16, float32 or float64\n  {hint}")
+    return ConvertedRows(rows)
+
+
+def open_inputs(source: Any, name: str) -> Rows:
+    """Return what a model is given as rows of any integer, bool or float dtype.
+
+    Args:
+        source: a path, an array or a tensor.
+        name: of the input.
+
+    Raises:
+        EvaltoolError: the dtype cannot be an input.
+    """
+    rows = open_rows(source, name)
+    if rows.dtype.kind == "V" or rows.dtype.itemsize > 8:
+        raise EvaltoolError(
+            f"inputs have to be integers, bools or floats\n  {rows.name}: dtype {rows.dtype}\n"
+            "  Convert them with array.astype(np.float32)."
+        )
     return ConvertedRows(rows)
 
 

@@ -152,27 +152,18 @@ def read_class_names(source: str | Path | Sequence[str], num_classes: int) -> li
     return names
 
 
-def read_class_weights(source: str | Path | Sequence[float], num_classes: int) -> str | list[float]:
+def read_class_weights(source: str | Path | Sequence[float], num_classes: int | None) -> str | list[float]:
     """Return class weights: a rule's name, or the numbers of a file (.npy, or text), of ``1,2,3`` or a sequence.
+
+    ``num_classes`` None takes any number of them.
 
     Raises:
         EvaltoolError: there is not one finite number >= 0 per class.
     """
-    if isinstance(source, (str, Path)):
-        source = str(source)
-        if source in WEIGHT_WORDS:
-            return source
-        values = _numbers(source)
-        where = source
-    else:
-        where = "class_weights"
-        try:
-            values = [float(value) for value in source]
-        except (TypeError, ValueError):
-            raise EvaltoolError(
-                f"class weights are no weights\n  {where}: {source!r}\n  Give one number per class."
-            ) from None
-    if len(values) != num_classes:
+    if isinstance(source, (str, Path)) and str(source) in WEIGHT_WORDS:
+        return str(source)
+    where, values = _per_class(source, "class weights")
+    if num_classes is not None and len(values) != num_classes:
         raise EvaltoolError(
             f"there is not one weight per class\n  {where}: {len(values)} weights, expected {num_classes} = C\n"
             "  Give one number per class, in the order of the class indices."
@@ -185,18 +176,47 @@ def read_class_weights(source: str | Path | Sequence[float], num_classes: int) -
     return values
 
 
-def _numbers(source: str) -> list[float]:
+def read_counts(source: str | Path | Sequence[float]) -> list[float]:
+    """Return the labels of each class: the numbers of a file (.npy, or text), of ``1,2,3`` or a sequence.
+
+    Raises:
+        EvaltoolError: they are no finite numbers >= 0, one of them above 0.
+    """
+    where, values = _per_class(source, "counts")
+    if not all(np.isfinite(v) and v >= 0 for v in values) or not any(values):
+        raise EvaltoolError(
+            f"these are no counts\n  {where}: {values}, expected finite numbers >= 0, one of them above 0\n"
+            "  Give how many labels each class has."
+        )
+    return values
+
+
+def _per_class(source: str | Path | Sequence[float], what: str) -> tuple[str, list[float]]:
+    """Return where numbers come from, for messages, and the numbers."""
+    if isinstance(source, (str, Path)):
+        return str(source), _numbers(str(source), what)
+    where = what.replace(" ", "_")
+    try:
+        return where, [float(value) for value in source]
+    except (TypeError, ValueError):
+        raise EvaltoolError(f"these are no {what}\n  {where}: {source!r}\n  Give one number per class.") from None
+
+
+def _numbers(source: str, what: str) -> list[float]:
     path = Path(source)
     if path.suffix == ".npy":
         file = NpyFile(path)
         if len(file.shape) != 1 or file.dtype.kind not in "iuf":
-            raise EvaltoolError(f"this cannot be class weights\n  {path}: {list(file.shape)} of {file.dtype}")
+            raise EvaltoolError(
+                f"these are no {what}\n  {path}: {list(file.shape)} of {file.dtype}, expected [C] of numbers\n"
+                "  Save one number per class."
+            )
         return [float(value) for value in file.read(0, file.shape[0])]
-    words = " ".join(_lines(path)).replace(",", " ").split() if path.is_file() else source.split(",")
+    texts = " ".join(_lines(path)).replace(",", " ").split() if path.is_file() else source.split(",")
     try:
-        return [float(word) for word in words]
+        return [float(text) for text in texts]
     except ValueError:
+        words = f", or one of {', '.join(WEIGHT_WORDS)}" if what == "class weights" else ""
         raise EvaltoolError(
-            f"these are no class weights\n  {source}\n"
-            f"  Give a file with one number per class, numbers as 1,2,0.5, or one of {', '.join(WEIGHT_WORDS)}."
+            f"these are no {what}\n  {source}\n  Give a file with one number per class, or numbers as 1,2,0.5{words}."
         ) from None

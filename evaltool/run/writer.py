@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from evaltool.errors import EvaltoolError
+from evaltool.partial_files import PARTIAL, partial_path, remove_stale, sync_folder
 from evaltool.run.state import State
 
 SCORES, SUMMARY, STATE, MANIFEST = "scores.parquet", "summary.json", "state.npz", "run.json"
 FILES = (SCORES, SUMMARY, STATE, MANIFEST)
-PARTIAL = ".partial-"
 
 
 class RunWriter:
@@ -45,9 +45,7 @@ class RunWriter:
         except OSError as error:
             self._remove_made()
             raise unwritable(directory, error) from None
-        for stale in directory.glob(f".*{PARTIAL}*"):
-            if not _is_alive(stale.name.partition(PARTIAL)[2]):
-                stale.unlink(missing_ok=True)
+        remove_stale(directory)
         self._writer = pyarrow.parquet.ParquetWriter(self._scores, schema, **_parquet_options(schema))
         self._committed = False
 
@@ -89,14 +87,10 @@ class RunWriter:
         (self.directory / MANIFEST).unlink(missing_ok=True)  # the old run is one no longer
         for name in FILES:
             self._temporary(name).replace(self.directory / name)
-        folder = os.open(self.directory, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(self.directory)
 
     def _temporary(self, name: str) -> Path:
-        return self.directory / f".{name}{PARTIAL}{os.getpid()}"
+        return partial_path(self.directory / name)
 
     def _write(self, name: str, content: bytes) -> None:
         with self._temporary(name).open("wb") as file:
@@ -152,16 +146,6 @@ def unwritable(directory: Path, error: OSError) -> EvaltoolError:
     """Return the error for a directory that cannot be written."""
     reason = error.strerror or str(error)
     return EvaltoolError(f"cannot write the run\n  {directory}: {reason}\n  Name a writable directory with -o.")
-
-
-def _is_alive(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def json_bytes(value: dict[str, Any]) -> bytes:

@@ -18,7 +18,7 @@ NUMBERS_AT_WORK = 1 << 22  # predictions in all blocks at work: with what is com
 
 def scored_blocks(preds: Rows, labels: Rows, engine: Engine, batch_size: int | None) -> Iterator[tuple[int, Block]]:
     """Yield the scored blocks in order, as many at work as the engine and the memory allow."""
-    from evaltool.engines.torch_ import is_out_of_memory  # here: it takes torch
+    from evaltool.devices import is_out_of_memory  # here: it takes torch
 
     n = preds.shape[0]
     row = max(1, int(np.prod(preds.shape[1:], dtype=np.int64)))

@@ -18,6 +18,7 @@ from evaltool.block import Block
 from evaltool.detect import Decision, decide
 from evaltool.engines import Engine
 from evaltool.errors import EvaltoolError
+from evaltool.progress import Watcher, opened_progress
 from evaltool.readers import Rows, open_labels, open_preds
 from evaltool.readers.side_files import count_duplicates, read_class_names, read_class_weights, read_ids
 from evaltool.run.buffer import RowBuffer
@@ -32,9 +33,8 @@ from evaltool.schema import ENGINES, KINDS, PREDS_DTYPES, PROGRESS, TASKS
 from evaltool.scorer.asked import asked_losses
 from evaltool.scorer.blocks import scored_blocks
 from evaltool.scorer.mistakes import too_many_bad
-from evaltool.scorer.progress import opened_progress
+from evaltool.scorer.model_preds import model_records, opened_preds
 from evaltool.scorer.scores import Scores, TableInMemory
-from evaltool.scorer.watcher import Watcher
 
 if TYPE_CHECKING:
     from torch import nn
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from evaltool.scorer.loss_columns import LossColumn
 
 DEFAULT_MAX_BAD = 0.01
+COMPILED = {"onnxruntime": "some seconds", "aoti": "a minute or two"}
 
 
 def score(
@@ -56,6 +57,8 @@ def score(
     class_weights: str | Path | Sequence[float] | None = None,
     ids: Any = None,
     module: str | Path | Sequence[str | Path] = (),
+    model: str | Path | None = None,
+    output_name: str | None = None,
     trust: bool = False,
     engine: str = "auto",
     device: str = "auto",
@@ -81,10 +84,13 @@ def score(
         class_weights: a rule ("inverse", ...), or one number per class, for the losses that take them.
         ids: one per sample, as a sequence or ``FILE[:COLUMN]``.
         module: TorchScript files (preds, labels) -> [N], ``FILE`` or ``column=FILE``; each adds a column.
-        trust: run TorchScript files that no manifest vouches for.
+        model: TorchScript (.pt), ONNX (.onnx) or pt2 file that predicts; ``preds`` are then its inputs, one path, array
+            or tensor, or a mapping from the inputs' names to them. The predictions are not stored.
+        output_name: which output of the model to score; by default the first.
+        trust: run TorchScript and pt2 files that no manifest vouches for.
         engine: "auto", "torch" or "torchscript".
         device: "auto", "cpu", "cuda" or "cuda:i".
-        batch_size: rows per block; by default as many as a few megabytes hold.
+        batch_size: rows per block, and per batch of the model; by default as many as a few megabytes hold.
         max_bad: share of bad rows above which the result's ``failure`` is set.
         dtype: "bfloat16" for files of raw 2-byte values.
         scale: divide integer preds by this, as in 255.
@@ -103,8 +109,8 @@ def score(
     _check_choices(options)
     _check_numbers(max_bad, batch_size, scale, ignore_index)
     asked = asked_losses(losses)
-    with opened_progress(progress) as watcher:
-        return _scores(preds, labels, asked, SimpleNamespace(**options), watcher)
+    with opened_progress(progress) as watcher, opened_preds(preds, SimpleNamespace(**options), watcher) as source:
+        return _scores(source, labels, asked, SimpleNamespace(**options), watcher)
 
 
 def _scores(preds: Any, labels: Any, asked: Mapping[str, Any], options: Any, watcher: Watcher) -> Scores:
@@ -122,6 +128,7 @@ def _scores(preds: Any, labels: Any, asked: Mapping[str, Any], options: Any, wat
     engine, columns = _open_engine(_device_of(options.device, preds), decision, asked, options, rows[1], watcher)
     with closing(engine):
         inputs = [input_record(role, source) for role, source in zip(("preds", "labels"), rows, strict=True)]
+        inputs += model_records(preds)
         blocks = scored_blocks(*rows, engine, options.batch_size)
         first = next(blocks)
         formulas = {name: column.formula for name, column in columns.items()}
@@ -172,6 +179,7 @@ def _manifest(
         "inputs": inputs,
         "engine": engine.name,
         "device": engine.device,
+        "provider": engine.provider,
         "started": datetime.fromtimestamp(started, UTC).isoformat(),
         "finished": datetime.now(UTC).isoformat(),
         "seconds": round(time.time() - started, 3),
@@ -264,8 +272,8 @@ def _open_engine(
     device: str, decision: Decision, asked: Mapping[str, Any], options: Any, labels: Rows, watcher: Watcher
 ) -> tuple[Engine, "dict[str, LossColumn]"]:
     # here: torch takes seconds to import, and bad input should not have to wait for it
-    from evaltool.engines.torch_ import TorchEngine, chosen_device
-    from evaltool.engines.torchscript import torchscript_engine
+    from evaltool.devices import chosen_device
+    from evaltool.engines.opened import engine_class
     from evaltool.scorer.label_counts import LabelCounts
     from evaltool.scorer.loss_columns import loss_columns
 
@@ -290,7 +298,9 @@ def _open_engine(
     unweighted = [name for name, column in columns.items() if not column.weighted]
     if weights is not None and unweighted:
         watcher.warned(f"class weights do not apply to {', '.join(unweighted)}")
-    make = torchscript_engine if options.engine == "torchscript" else TorchEngine
+    make = engine_class(options.engine)
+    if options.engine in COMPILED:
+        watcher.decided([f"engine: {options.engine}, which takes {COMPILED[options.engine]} to compile the columns"])
     known = {name: value for name, value in asdict(decision).items() if name not in ("fractions", "reasons", "doubts")}
     modules = {name: column.module for name, column in columns.items()}
     two_classes = [name for name, column in columns.items() if column.two_classes]

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from evaltool.artifacts.torchscript import load_torchscript
+from evaltool.artifacts.loss_files import open_loss
 from evaltool.artifacts.trust import manifest_of
 from evaltool.catalogue import LossSpec, build_loss, check_column_name, entry_of
 from evaltool.detect import Decision
@@ -26,7 +26,7 @@ from evaltool.scorer.spec_fill import filled
 class LossColumn:
     """A loss column."""
 
-    module: nn.Module
+    module: Any  # (preds, labels) -> [N]
     formula: str  # with the parameters' values
     record: dict[str, Any]  # in run.json
     two_classes: bool = False  # one foreground class is given to it as background and foreground
@@ -54,7 +54,7 @@ def loss_columns(
         names = DEFAULT_LOSSES_OF_SHARES if decision.soft_labels else DEFAULT_LOSSES[decision.task]
         wanted = {name.replace("-", "_"): LossSpec(name.replace("-", "_"), name) for name in names}
     columns = {
-        column: _from_spec(item, decision, ignore_index, counts, class_weights)
+        column: column_from_spec(item, decision, ignore_index, counts, class_weights)
         if isinstance(item, LossSpec)
         else _from_module(column, item, decision, ignore_index)
         for column, item in wanted.items()
@@ -65,9 +65,10 @@ def loss_columns(
         if column in asked or column in from_files:
             raise EvaltoolError(f"two losses fill the column {column!r}\n  Name the file's: --module other={path}")
         from_files.add(column)
-        module = load_torchscript(path, trust=trust, device=device)
+        module = open_loss(path, trust=trust, device=device)
         _check_settings(column, module, decision, ignore_index)
-        columns[column] = LossColumn(module, f"TorchScript {path.name}", {"column": column, **file_record(path)})
+        kind = getattr(module, "format", "TorchScript")
+        columns[column] = LossColumn(module, f"{kind} {path.name}", {"column": column, **file_record(path)})
     return columns
 
 
@@ -106,7 +107,7 @@ def _takes_two_classes(module: nn.Module) -> bool:
     return entry.takes_two_classes if chosen == "auto" else bool(chosen == "softmax")
 
 
-def _check_settings(column: str, module: nn.Module, decision: Decision, ignore_index: int) -> None:
+def _check_settings(column: str, module: Any, decision: Decision, ignore_index: int) -> None:
     """Raise EvaltoolError if a module says it takes another kind of predictions, or ignores another label."""
     settings: dict[str, int | str] = {"ignore_index": ignore_index}
     if decision.preds_are:
@@ -120,13 +121,18 @@ def _check_settings(column: str, module: nn.Module, decision: Decision, ignore_i
             )
 
 
-def _from_spec(
+def column_from_spec(
     spec: LossSpec,
     decision: Decision,
     ignore_index: int,
     counts: LabelCounts,
     class_weights: Sequence[float] | None,
 ) -> LossColumn:
+    """Return the column of a SPEC: the module, with class weights and label counts filled in.
+
+    Raises:
+        EvaltoolError: the loss does not fit the task, or a parameter is wrong.
+    """
     check_fits(spec, decision)
     entry = spec.entry
     outputs = entry.outputs(decision.task, decision.foreground)

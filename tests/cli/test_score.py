@@ -270,7 +270,7 @@ def large(tmp_path, *shape):
 
 def test_plain_progress_on_long_work(tmp_path, monkeypatch):
     """Lines, not a bar, where stderr is no terminal; the clock is moved, not waited for."""
-    from evaltool.scorer import progress
+    from evaltool import progress
 
     now = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])

@@ -1,0 +1,110 @@
+"""``evaltool export``."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from evaltool.cli.completion import paths, specs
+from evaltool.cli.parameters import Device, Label
+from evaltool.schema import KINDS, PROGRESS, TASKS, WEIGHT_WORDS
+
+FORMATS = ("torchscript", "onnx", "pt2")
+
+
+@click.command(
+    "export",
+    short_help="Write losses as TorchScript, ONNX or pt2 files.",
+    epilog="\b\nExample:\n  evaltool export focal ce:label_smoothing=0.1 -o models --rank 2",
+)
+@click.argument("losses", metavar="LOSS...", nargs=-1, required=True, shell_complete=specs)
+@click.option(
+    "-o",
+    "--output",
+    metavar="DIR",
+    default="models",
+    show_default=True,
+    help="Repository to write to: DIR/onnx/focal/1/model.onnx and so on.",
+    shell_complete=paths("dir"),
+)
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice(FORMATS),
+    multiple=True,
+    help="Repeatable; pt2 compiles for the better part of a minute.  [default: torchscript, onnx]",
+)
+@click.option(
+    "--rank",
+    "ranks",
+    type=click.IntRange(1, 5),
+    multiple=True,
+    help="Of the preds, one ONNX or pt2 file each; repeatable.  [default: all for ONNX, 2 for pt2]",
+)
+@click.option("--task", type=click.Choice(TASKS), help="What the loss is of, where it may be of several.")
+@click.option("--preds-are", type=click.Choice(KINDS), default="logits", show_default=True, help="The kind of preds.")
+@click.option("--ignore-index", type=Label(), default=-100, show_default=True, help="Label that counts for nothing.")
+@click.option(
+    "--class-weights",
+    metavar="FILE|RULE|1,2,3",
+    help=f"One number per class, or a rule on --counts: {', '.join(WEIGHT_WORDS)}.",
+    shell_complete=paths("file", tuple(WEIGHT_WORDS)),
+)
+@click.option(
+    "--counts",
+    metavar="FILE|1,2,3",
+    help="Labels of each class in the training data, for rules, priors and margins.",
+    shell_complete=paths("file"),
+)
+@click.option(
+    "--preds-dtype",
+    "preds_dtypes",
+    type=click.Choice(["float32", "float16"]),
+    multiple=True,
+    help="Of ONNX and pt2 files; repeatable.  [default: float32]",
+)
+@click.option(
+    "--labels-dtype",
+    "labels_dtypes",
+    type=click.Choice(["int64", "int32"]),
+    multiple=True,
+    help="Of ONNX and pt2 files; repeatable.  [default: int64]",
+)
+@click.option(
+    "--device", type=Device(), metavar="cpu|cuda[:i]", default="cpu", show_default=True, help="To compile pt2 for."
+)
+@click.option("--overwrite", is_flag=True, help="Replace artifacts that are there.")
+@click.option(
+    "--progress",
+    type=click.Choice(PROGRESS),
+    default="auto",
+    help="A bar (rich), lines (plain) or neither on stderr.  [default: auto]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
+def command(losses: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Write each LOSS to files that need no evaltool: TorchScript, ONNX or pt2.
+
+    LOSS is a name or SPEC as in `evaltool score --loss`, or `scorecard` (every column of `evaltool score` in one
+    graph) or `metrics` (the same without losses). Each file is run again in its own runtime and compared with
+    float64; the worst error goes into its manifest. A file that is off is deleted, and the exit status is 1.
+    """
+    # here: --help answers without torch
+    from evaltool.export import export
+
+    failures = 0
+    records = []
+    for exported in export(losses, jobs=None, **options):
+        records.append(exported.record())
+        failures += exported.failure is not None
+        if exported.failure:
+            click.echo(f"failed: {exported.path}: {exported.failure}; it was deleted", err=True)
+        elif not as_json:
+            click.echo(f"{exported.path}  {exported.bytes:,} bytes, worst error {exported.worst_error:.1e}")
+    if as_json:
+        click.echo(json.dumps(records, indent=2, ensure_ascii=False))
+    elif not failures:
+        folder = Path(options["output"])
+        click.echo(f"{len(records)} artifacts in {folder}; check them at any time with `evaltool verify {folder}`")
+    sys.exit(1 if failures else 0)

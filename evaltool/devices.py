@@ -1,0 +1,40 @@
+"""Devices: which one a job computes on, and when an error means that its memory is full."""
+
+import torch
+
+from evaltool.errors import EvaltoolError
+
+# what PyTorch's allocators on CPU and GPU, CUDA's libraries and ONNX Runtime say
+OUT_OF_MEMORY = ("out of memory", "allocate memory", "bad_alloc", "STATUS_ALLOC_FAILED")
+
+
+def chosen_device(device: str) -> torch.device:
+    """Return the device for "auto", "cpu", "cuda" or "cuda:i".
+
+    Raises:
+        EvaltoolError: a GPU was asked for and there is none.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        chosen = torch.device("meta")
+    if chosen.type not in ("cpu", "cuda"):
+        raise ValueError(f"device={device!r}, expected auto, cpu, cuda or cuda:i")
+    if chosen.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (chosen.index or 0) >= count:
+            built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA"
+            raise EvaltoolError(
+                f"there is no such GPU\n  --device {device}: {count} CUDA devices found, torch {torch.__version__} is "
+                f"built with {built}\n  Use --device cpu, or install a torch build and driver that see the GPU."
+            )
+    return chosen
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that memory ran out; most of them are a plain RuntimeError."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
+    )

@@ -1,0 +1,5 @@
+"""Artifacts: modules exported to files, verified there, described, and checked again by anyone."""
+
+from evaltool.export.job import export, verify
+
+__all__ = ["export", "verify"]

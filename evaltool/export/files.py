@@ -1,0 +1,90 @@
+"""Writes a subject to one file and runs it again in its real runtime."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from evaltool.artifacts.onnx_files import open_onnx
+from evaltool.artifacts.onnx_graphs import onnx_model, parsed_props
+from evaltool.artifacts.pt2 import compile_pt2, load_pt2
+from evaltool.artifacts.signature import Signature, named_outputs
+from evaltool.artifacts.torchscript import load_torchscript
+from evaltool.export.comparison import Run
+from evaltool.export.subject import Subject, columns_of, module_of
+from evaltool.numerics.scripting import defined, saved, scripted
+
+METADATA = "metadata.json"  # the extra file of a TorchScript archive
+SUFFIXES = {"torchscript": "pt", "onnx": "onnx", "pt2": "pt2"}
+
+
+def write_file(
+    path: Path, kind: str, subject: Subject, signature: Signature, metadata: Mapping[str, Any], device: str
+) -> None:
+    """Write a subject's module.
+
+    Args:
+        path: where to.
+        kind: "torchscript", "onnx" or "pt2".
+        subject: what to compute.
+        signature: what the file takes; TorchScript takes every rank and dtype.
+        metadata: goes into the file.
+        device: that a pt2 package is compiled for.
+    """
+    module = module_of(subject)
+    if kind == "torchscript":
+        saved(in_tuple(subject, module), path, {METADATA: json.dumps(metadata, ensure_ascii=False)})
+    elif kind == "onnx":
+        onnx.save(onnx_model(module, signature, metadata), path)
+    else:
+        compile_pt2(module, signature, path, metadata, device)
+
+
+def read_file(path: Path, kind: str, subject: Subject, device: str, *, trust: bool) -> tuple[Run, dict[str, Any]]:
+    """Return what runs a file, and the metadata inside it.
+
+    Raises:
+        EvaltoolError: the file cannot be loaded, or is code that nobody vouches for.
+    """
+    if kind == "torchscript":
+        extra: dict[str, Any] = {METADATA: ""}
+        module = load_torchscript(path, trust=trust, device=device, extra_files=extra)
+
+        def by_module(preds: Tensor, labels: Tensor) -> dict[str, Tensor]:
+            return named_outputs(module(preds.to(device), labels.to(device)), output_names(subject))
+
+        return by_module, json.loads(extra[METADATA] or "{}")
+    if kind == "onnx":
+        session = open_onnx(path, device)
+        return lambda preds, labels: session.run({"preds": preds, "labels": labels}), parsed_props(session.metadata)
+    package = load_pt2(path, trust=trust, device=device)
+    return (
+        lambda preds, labels: named_outputs(package.run([preds, labels]), ["loss"]),
+        parsed_props({key: text for key, text in package.metadata.items() if not key.startswith("AOTI_")}),
+    )
+
+
+def in_tuple(subject: Subject, module: nn.Module) -> torch.jit.ScriptModule:
+    """Return a subject's module in TorchScript; a scorecard's columns as a tuple, for servers take no dict.
+
+    The dict is there too: ``columns(preds, labels)``.
+    """
+    if subject["kind"] == "loss":
+        return scripted(module)
+    columns = ", ".join(f"found[{name!r}]" for name in output_names(subject))
+    holder = type("ScorecardFile", (nn.Module,), {})()  # a class of its own: TorchScript keeps methods by class
+    holder.card = module
+    return defined(
+        holder,
+        "def forward(self, preds, labels):\n    found = self.card(preds, labels)\n    return (" + columns + ",)\n",
+        "def columns(self, preds, labels):\n    return self.card(preds, labels)\n",
+    )
+
+
+def output_names(subject: Subject) -> list[str]:
+    """Return the names of a file's outputs."""
+    return ["loss"] if subject["kind"] == "loss" else columns_of(subject)

@@ -1,0 +1,213 @@
+"""From what the user asks to export to subjects, with every parameter in numbers."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from evaltool.catalogue import CATALOGUE, LossSpec, parse_spec
+from evaltool.detect import Decision
+from evaltool.errors import EvaltoolError
+from evaltool.export.subject import Subject, signature_of
+from evaltool.schema import DEFAULT_LOSSES
+from evaltool.scorer.label_counts import Counts, LabelCounts
+from evaltool.scorer.loss_columns import column_from_spec
+
+ALL_RANKS = (1, 2, 3, 4, 5)
+RANKS_OF_TASK = {
+    "multiclass": (2,),
+    "binary": (1,),
+    "multilabel": (2,),
+    "segmentation": (3, 4, 5),
+    "foreground": (3, 4, 5),
+    "regression": ALL_RANKS,
+}
+# what a scorecard is of: the task, and whether the preds hold one foreground class
+CARDS = {task: (task, False) for task in RANKS_OF_TASK if task != "foreground"} | {"foreground": ("segmentation", True)}
+TOLERANCE = 1e-3  # how far a row of probabilities may sum from 1
+
+
+class GivenCounts(LabelCounts):
+    """Class counts as the user gives them, in place of labels to count.
+
+    Args:
+        counts: one per class; for sigmoids the negatives and positives; None if none are given.
+        decision: what is exported.
+    """
+
+    def __init__(self, counts: Sequence[float] | None, decision: Decision) -> None:
+        self.given = counts
+        self.decision = decision
+
+    def _some(self, counts: Any, asked: str) -> Any:
+        if self.given is None or not counts.sum():
+            raise EvaltoolError(
+                f"there are no labels to count\n  {asked}\n  Give numbers, or --counts with one count per class."
+            )
+        return counts
+
+    @cached_property
+    def _counts(self) -> Counts:
+        classes = np.asarray(self.given if self.given is not None else [0.0, 0.0], np.float64)
+        return Counts(classes, classes)
+
+
+def subjects(
+    asked: Sequence[str],
+    *,
+    task: str | None,
+    preds_are: str,
+    ignore_index: int,
+    class_weights: Sequence[float] | str | None,
+    counts: Sequence[float] | None,
+) -> list[Subject]:
+    """Return the subjects of names and SPECs; "scorecard" and "metrics" stand for those of every task, or of one.
+
+    Raises:
+        EvaltoolError: a SPEC is wrong, does not fit the task, or two artifacts would have one name.
+    """
+    found: list[Subject] = []
+    for text in asked:
+        if text in ("scorecard", "metrics"):
+            found += [
+                _card(text, card, preds_are, ignore_index, class_weights, counts)
+                for card in CARDS
+                if task is None or CARDS[card][0] == task
+            ]
+        else:
+            found.append(_loss(parse_spec(text), task, preds_are, ignore_index, class_weights, counts))
+    names = [subject["name"] for subject in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise EvaltoolError(
+            f"two artifacts would be called {twice[0]!r}\n  {' '.join(asked)}\n  Name one of them, as in "
+            f"other={twice[0].replace('_', '-')}."
+        )
+    return found
+
+
+def ranks_of(subject: Subject) -> tuple[int, ...]:
+    """Return the ranks of preds that a subject is exported for."""
+    if subject["kind"] != "loss":
+        return RANKS_OF_TASK[_card_of(subject)]
+    entry = CATALOGUE[subject["loss"]]
+    if subject.get("task"):
+        foreground = subject["activation"] == "sigmoid"
+        return RANKS_OF_TASK["foreground" if foreground and subject["task"] == "segmentation" else subject["task"]]
+    if entry.kind == "real":
+        return ALL_RANKS
+    if entry.kind == "sigmoid" and signature_of(subject, 2).num_classes is not None:
+        return (2,)
+    # of one sigmoid: [N]; a loss that balances within the sample is none of a single number
+    one = entry.kind != "softmax" and "binary" in entry.tasks
+    unset = entry.needs.get("binary")
+    one = one and (unset is None or subject["parameters"][unset] is not None)
+    two = "multiclass" in entry.tasks or "multilabel" in entry.tasks
+    return (*((1,) if one else ()), *((2,) if two else ()), 3, 4, 5)
+
+
+def _card_of(subject: Subject) -> str:
+    return "foreground" if subject["foreground"] else str(subject["task"])
+
+
+def _card(
+    kind: str,
+    card: str,
+    preds_are: str,
+    ignore_index: int,
+    class_weights: Sequence[float] | str | None,
+    counts: Sequence[float] | None,
+) -> Subject:
+    task, foreground = CARDS[card]
+    losses = []
+    for name in DEFAULT_LOSSES[task] if kind == "scorecard" else ():
+        spec = LossSpec(name.replace("-", "_"), name, {}, name)
+        weights = None if task == "regression" else class_weights
+        record = _record(spec, task, foreground, preds_are, ignore_index, weights, counts)
+        losses.append({name: record[name] for name in ("column", "loss", "parameters")})
+    return {
+        "kind": kind,
+        "name": f"{kind}_{card}",
+        "preds_are": preds_are,
+        "ignore_index": ignore_index,
+        "task": task,
+        "foreground": foreground,
+        "tolerance": TOLERANCE,
+        "losses": losses,
+    }
+
+
+def _loss(
+    spec: LossSpec,
+    task: str | None,
+    preds_are: str,
+    ignore_index: int,
+    class_weights: Sequence[float] | str | None,
+    counts: Sequence[float] | None,
+) -> Subject:
+    entry = spec.entry
+    meant = task or _usual_task(spec)
+    foreground = meant == "segmentation" and entry.kind == "sigmoid"
+    record = _record(spec, meant, foreground, preds_are, ignore_index, class_weights, counts)
+    softmax = entry.outputs(meant, foreground) == "softmax"
+    activation = "auto" if task is None else ("softmax" if softmax else "sigmoid")
+    subject = {
+        "kind": "loss",
+        "name": spec.column,
+        "preds_are": preds_are,
+        "ignore_index": ignore_index,
+        "loss": spec.name,
+        "parameters": record["parameters"],
+        "activation": activation,
+    }
+    return subject if task is None else {**subject, "task": task}
+
+
+def _usual_task(spec: LossSpec) -> str:
+    """Return the task whose classes a SPEC's numbers are of where none is named."""
+    order = ("multiclass", "binary", "multilabel", "regression", "segmentation")
+    fit = [task for task in order if task in spec.entry.tasks and task not in spec.entry.needs]
+    return "multilabel" if fit[0] == "binary" and "multilabel" in fit and per_class(spec, "sigmoids") else fit[0]
+
+
+def per_class(spec: LossSpec, outputs: str) -> set[int]:
+    """Return the lengths of a SPEC's lists with one number per class."""
+    return {
+        len(value)
+        for name, value in spec.parameters.items()
+        if isinstance(value, list) and len(value) > 1 and not spec.entry.is_pair(name, outputs)
+    }
+
+
+def _record(
+    spec: LossSpec,
+    task: str,
+    foreground: bool,
+    preds_are: str,
+    ignore_index: int,
+    class_weights: Sequence[float] | str | None,
+    counts: Sequence[float] | None,
+) -> dict[str, Any]:
+    """Return what is known of a loss, its parameters in numbers."""
+    outputs = spec.entry.outputs(task, foreground)
+    given_lists = (given for given in (counts, class_weights) if given and not isinstance(given, str))
+    sizes = per_class(spec, outputs) | {len(given) for given in given_lists}
+    if outputs == "sigmoid" or not sizes:
+        sizes = {2}
+    decision = Decision(
+        task=task,
+        preds_are=None if task == "regression" else preds_are,
+        num_classes=0 if task == "regression" else max(sizes),
+        foreground=foreground,
+        one_hot=False,
+        soft_labels=False,
+        fractions=False,
+        tolerance=TOLERANCE,
+        reasons=(),
+    )
+    given = GivenCounts(counts, decision)
+    if isinstance(class_weights, str):
+        class_weights = given.weights(class_weights, f"--class-weights {class_weights}")
+    column = column_from_spec(spec, decision, ignore_index, given, class_weights)
+    return {**column.record, "weighted": column.weighted}

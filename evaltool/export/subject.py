@@ -1,0 +1,130 @@
+"""What an artifact computes, as JSON holds it: enough to build the module again, so that anyone can check a file.
+
+A subject has ``kind`` ("loss", "metrics" or "scorecard"), ``name``, ``preds_are`` and ``ignore_index``. A loss has
+``loss`` (its registry name), ``parameters`` and ``activation``; the others have ``task``, ``foreground``,
+``tolerance`` and ``losses``, each with ``column``, ``loss`` and ``parameters``.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from evaltool.artifacts.signature import ELEMENTS, REAL, SOFTMAX, Signature
+from evaltool.catalogue import CATALOGUE, LossSpec, build_loss
+from evaltool.errors import EvaltoolError
+from evaltool.metrics import Scorecard, task_card
+from evaltool.schema import COLUMNS, KINDS, LOSSES, TASKS, is_softmax
+
+Subject = Mapping[str, Any]
+KINDS_OF_SUBJECT = ("loss", "metrics", "scorecard")
+FIELDS = {
+    "loss": ("loss", "parameters", "activation"),
+    "metrics": ("task", "foreground", "tolerance", "losses"),
+    "scorecard": ("task", "foreground", "tolerance", "losses"),
+}
+
+
+def subject_of(metadata: Mapping[str, Any]) -> Subject:
+    """Return the subject that metadata describes.
+
+    Raises:
+        EvaltoolError: a field is missing or holds what no subject has.
+    """
+    kind = metadata.get("kind")
+    wanted = ("kind", "name", "preds_are", "ignore_index", *FIELDS.get(str(kind), ()))
+    missing = [name for name in wanted if name not in metadata]
+    if kind not in KINDS_OF_SUBJECT or missing:
+        what = f"without {', '.join(missing)}" if missing else f"kind {kind!r}"
+        raise EvaltoolError(
+            f"the metadata does not say what is computed\n  {what}, expected kind {' or '.join(KINDS_OF_SUBJECT)} and "
+            "its fields\n  Write the file with evaltool export."
+        )
+    subject = {name: metadata[name] for name in wanted}
+    known = subject["preds_are"] in KINDS and type(subject["ignore_index"]) is int
+    if not known or ("task" in subject and subject["task"] not in TASKS):
+        raise EvaltoolError(
+            f"the metadata does not say what is computed\n  {subject}\n  Write the file with evaltool export."
+        )
+    return subject
+
+
+def module_of(subject: Subject) -> nn.Module:
+    """Return the module that a subject describes.
+
+    Raises:
+        EvaltoolError: a loss or parameter is none of the catalogue's.
+    """
+    if subject["kind"] == "loss":
+        return _loss(subject, subject["name"], subject["loss"], subject["parameters"], subject["activation"])
+    task, foreground = subject["task"], subject["foreground"]
+    activation = "softmax" if is_softmax(task, foreground) else "sigmoid"
+    losses, of_two = {}, []
+    for item in subject["losses"]:
+        two = foreground and CATALOGUE[item["loss"]].takes_two_classes
+        of_two += [item["column"]] if two else []
+        own = "softmax" if two else activation
+        losses[item["column"]] = _loss(subject, item["column"], item["loss"], item["parameters"], own)
+    return Scorecard(
+        task_card(task, foreground, subject["ignore_index"], subject["preds_are"], subject["tolerance"]),
+        losses,
+        preds_are=subject["preds_are"],
+        two_classes=of_two,
+        columns=columns_of(subject),
+    ).eval()
+
+
+def columns_of(subject: Subject) -> list[str]:
+    """Return the columns of a scorecard in the order of a run's, without index and id."""
+    losses = [item["column"] for item in subject["losses"]]
+    columns = [name for name in COLUMNS[subject["task"]] if name not in ("index", "id")]
+    at = columns.index(LOSSES)
+    return [*columns[:at], *losses, *columns[at + 1 :]]
+
+
+def signature_of(subject: Subject, rank: int, preds_dtype: str = "float32", labels_dtype: str = "int64") -> Signature:
+    """Return what a file of a subject takes for preds of a rank."""
+    layout = layout_of(subject, rank)
+    if layout == REAL and labels_dtype.startswith("int"):
+        labels_dtype = "float32"
+    signature = Signature(layout, rank, None, preds_dtype, labels_dtype)
+    return Signature(layout, rank, _num_classes(subject, signature), preds_dtype, labels_dtype)
+
+
+def layout_of(subject: Subject, rank: int) -> str:
+    """Return how labels stand to preds of a rank."""
+    if subject["kind"] != "loss":
+        if subject["task"] == "regression":
+            return REAL
+        return SOFTMAX if is_softmax(subject["task"], subject["foreground"]) else ELEMENTS
+    kind = CATALOGUE[subject["loss"]].kind
+    if kind in ("softmax", "real"):
+        return {"softmax": SOFTMAX, "real": REAL}[kind]
+    softmax = kind == "either" and subject["activation"] != "sigmoid" and rank > 1
+    return SOFTMAX if softmax else ELEMENTS
+
+
+def _num_classes(subject: Subject, signature: Signature) -> int | None:
+    """Return C where the parameters hold numbers per class."""
+    if not signature.has_classes:
+        return None
+    items = [subject] if subject["kind"] == "loss" else subject["losses"]
+    outputs = "softmax" if signature.layout == SOFTMAX else "sigmoids"
+    for item in items:
+        entry = CATALOGUE[item["loss"]]
+        for name, value in item["parameters"].items():
+            if isinstance(value, (list, tuple)) and len(value) > 1 and not entry.is_pair(name, outputs):
+                return len(value)
+    return None
+
+
+def _loss(subject: Subject, column: str, name: str, parameters: Mapping[str, Any], activation: str) -> nn.Module:
+    if name not in CATALOGUE:
+        raise EvaltoolError(f"no loss is called {name!r}\n  {column}\n  `evaltool losses` lists them.")
+    return build_loss(
+        LossSpec(column, name, dict(parameters)),
+        ignore_index=subject["ignore_index"],
+        preds_are=subject["preds_are"],
+        activation=activation,
+        form={"sigmoid": "hinge"}.get(activation, activation),
+    ).eval()
