@@ -112,8 +112,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         if not path.is_file():  # a pipe would be waited for
             return {}
         with path.open("rb") as file:
-            text = file.read(LARGEST_MANIFEST + 1)
-        found = json.loads(text) if len(text) <= LARGEST_MANIFEST else {}
+            found = json.loads(file.read(LARGEST_MANIFEST))  # a longer one is cut, and no JSON any more
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -27,6 +27,9 @@ def external(dims=(4,), dtype=TensorProto.FLOAT, **entries):
     return tensor
 
 
+ENTRY = external(location="w.bin").external_data
+
+
 def model_of(*nodes, initializers=(), sparse=(), **fields):
     """Return a model (x + w) with more nodes and tensors in it."""
     x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 4]) for name in "xy")
@@ -149,6 +152,11 @@ def test_what_is_no_file_is_refused(write):
         (external(location="w.bin", length=8), "needs 16 bytes, got length 8"),
         (external(location="w.bin", length=2**42), "needs 16 bytes, got length 4398046511104"),
         (external(location="w.bin", basepath="/etc"), "has the keys ['location', 'basepath'], expected each at most"),
+        (TensorProto(name="w", dims=[4], data_type=1, raw_data=bytes(16), external_data=ENTRY), "is stored here and"),
+        (
+            TensorProto(name="w", dims=[4], data_type=1, data_location=1, raw_data=bytes(16), external_data=ENTRY),
+            "is stored here and elsewhere, expected one of the two",
+        ),
         (external([4], TensorProto.STRING, location="w.bin"), "is stored here and elsewhere, expected one of the two"),
         (external(TIB_4, location="w.bin"), "claims 4398046511104 bytes, expected at most 68719476736"),
         (external([2**33], location="w.bin"), "ends at byte 34359738368 of 'w.bin', which has 16"),
@@ -282,12 +290,18 @@ def test_constant_of_a_sound_shape_passes(write):
     checked_onnx(write(model_of(fill("shape"), other, initializers=[shape], functions=[function])))
 
 
-def test_a_functions_shape_is_not_another_ones_constant(write):
+def test_a_shape_is_not_the_constant_of_another_scope(write):
+    """Functions have names of their own, and so have the branches of an If."""
     opsets = [helper.make_opsetid("", 18)]
     ends = helper.make_node("Constant", [], ["n"], value_ints=[2**63 - 1])
     first = helper.make_function("local", "f", [], ["n"], [ends], opsets)
     second = helper.make_function("local", "g", ["n"], ["filled"], [fill("n")], opsets)
     checked_onnx(write(model_of(functions=[first, second])))
+    outputs = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, None)] for name in ("n", "filled")]
+    first, other = (
+        helper.make_graph([node], "inner", [], output) for node, output in zip((ends, fill("n")), outputs, strict=True)
+    )
+    checked_onnx(write(model_of(helper.make_node("If", ["b"], ["c"], then_branch=other, else_branch=first))))
 
 
 def test_sparse_tensor_of_a_4_tib_shape_is_refused(write):
@@ -314,10 +328,8 @@ def test_file_of_another_format_is_refused(write, data):
 
 
 def test_graph_that_looks_like_onnx_runtimes_own_format_is_read_as_onnx(write):
-    """Its own format begins with ORTM at byte 4, and nothing has checked a file as that."""
-    named = model_of(initializers=[inline()])
-    # an unknown field 15 of 4 bytes: ORTM
-    path = write(b"\x7a\x06\x00\x00ORTM" + named.SerializeToString())
+    """Its own format has ORTM at byte 4, where a graph has its producer's name; nothing has checked a file as that."""
+    path = write(model_of(initializers=[inline()], producer_name="ORTM"))
     assert path.read_bytes()[4:8] == b"ORTM"
     assert "y" in open_onnx(path).run({"x": torch.ones(1, 4)})
 
