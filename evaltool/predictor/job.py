@@ -165,9 +165,10 @@ def _stream(rows: ModelRows, writer: NpyWriter, dtype: np.dtype[Any], watcher: W
         stop = min(n, start + rows.step)  # the step may become smaller
         block = rows.read(start, stop)
         stored = block.to(kind)
-        if kind.is_floating_point:
-            # -inf is a logit like any other: a masked class
+        # -inf is a logit like any other: a masked class; the largest of all tells of NaN too, and is quickly found
+        if kind.is_floating_point and block.numel() and not bool(block.amax() < torch.inf):
             counts.nonfinite += _rows_with(~(block < torch.inf))
+        if stored.itemsize < block.itemsize:
             counts.overflowed += _rows_with(stored.isinf() & ~block.isinf())
         writer.add(stored.cpu().numpy())
         start = stop

@@ -18,6 +18,10 @@ from evaltool.artifacts.torchscript import load_torchscript
 from evaltool.devices import is_out_of_memory
 from evaltool.errors import EvaltoolError
 
+# how compiled code, which knows what batches it takes and tells nobody before it runs, refuses one
+BATCH_BOUND = re.compile(
+    r"dim value(?: is)? ?(too small|too large|) at 0, expected(?: it)?(?: to be)?:? (?:[<>]= )?(\d+)"
+)
 UNCHECKED_FLOATS = "float32"  # what a model takes whose numbers do not say
 
 
@@ -48,7 +52,7 @@ class Model(Protocol):
         provider: what runs it.
         inputs: what it takes, in order.
         floats: the dtype of floats where an input does not say.
-        batch: how many rows a batch has to have; None where any number will do.
+        fewest, most: how many rows a batch may have; a pt2 package tells by raising ``AnotherBatchError``.
     """
 
     path: Path
@@ -57,7 +61,8 @@ class Model(Protocol):
     provider: str
     inputs: list[ModelInput]
     floats: str
-    batch: int | None
+    fewest: int
+    most: int | None
 
     def __call__(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the outputs by name.
@@ -74,7 +79,8 @@ class TorchScriptModel:
     """A TorchScript module; its inputs have the names of forward's arguments."""
 
     format = "torchscript"
-    batch: int | None = None
+    fewest = 1
+    most: int | None = None
 
     def __init__(self, path: Path, *, trust: bool, device: torch.device) -> None:
         self.path = path
@@ -126,7 +132,8 @@ class OnnxModel:
         self.provider = self._session.provider
         # an empty shape is that of a number, and of an input without a shape
         self.inputs = [ModelInput(spec.name, spec.dtype, spec.shape or None) for spec in self._session.inputs]
-        self.batch = next((s.shape[0] for s in self.inputs if s.shape and isinstance(s.shape[0], int)), None)
+        self.most = next((s.shape[0] for s in self.inputs if s.shape and isinstance(s.shape[0], int)), None)
+        self.fewest = self.most or 1
 
     def __call__(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the outputs by name; see ``Model``."""
@@ -142,15 +149,16 @@ class Pt2Model:
 
     format = "pt2"
     floats = UNCHECKED_FLOATS
-    batch: int | None = None
 
     def __init__(self, path: Path, *, trust: bool, device: torch.device) -> None:
         self.path = path
         self.device = device
         self.provider = "AOTInductor"
+        self.fewest = 1
+        self.most: int | None = None
         self._package = load_pt2(path, trust=trust, device=device)
         specs = self._package.inputs
-        self._knows_batch = specs is not None
+        self._largest = 0  # rows of a batch that it took
         if specs is None:
             self.inputs = [ModelInput(name) for name in self._package.names]
         else:
@@ -159,17 +167,22 @@ class Pt2Model:
     def __call__(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the outputs by name; see ``Model``."""
         try:
-            with nullcontext() if self._knows_batch else _silence():
-                result = self._package.run([feeds[spec.name] for spec in self.inputs])
-            self._knows_batch = True
+            tensors = [feeds[spec.name] for spec in self.inputs]
+            with nullcontext() if len(tensors[0]) <= self._largest else _silence():
+                result = self._package.run(tensors)
+            self._largest = max(self._largest, len(tensors[0]))
             return named(result)
         except RuntimeError as error:
-            # the package knows its batch, and tells nobody before it runs
-            found = re.search(r"unmatched dim value at 0, expected: (\d+)", str(error))
-            if not found or self.batch == int(found[1]):
+            found = BATCH_BOUND.search(str(error))
+            if not found:
                 raise
-            self.batch = int(found[1])
-            raise AnotherBatchError(self.batch) from error
+            kind, bound = found[1], int(found[2])
+            fewest = self.fewest if kind == "too large" else bound
+            most = self.most if kind == "too small" else bound
+            if (fewest, most) == (self.fewest, self.most):
+                raise
+            self.fewest, self.most = fewest, most
+            raise AnotherBatchError(str(error)) from error
 
     def close(self) -> None:
         """Give back the package's memory."""
@@ -191,11 +204,7 @@ def _silence() -> Iterator[None]:
 
 
 class AnotherBatchError(Exception):
-    """A model turned out to take batches of ``batch`` rows."""
-
-    def __init__(self, batch: int) -> None:
-        super().__init__(f"the model takes batches of {batch} rows")
-        self.batch = batch
+    """A model turned out to take batches of another number of rows, its ``fewest`` to its ``most``."""
 
 
 FORMATS: dict[str, Callable[..., Model]] = {"torchscript": TorchScriptModel, "onnx": OnnxModel, "pt2": Pt2Model}

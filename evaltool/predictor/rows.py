@@ -62,9 +62,8 @@ class ModelRows:
         self._asked = batch_size
         self._blocks: OrderedDict[int, Tensor] = OrderedDict()
         self._keeps_all = False
-        # a thread of its own, because those that score compute with one thread each
+        # a thread of its own: engines let those that read compute with one core each
         self._worker = ThreadPoolExecutor(1)
-        self._threads = torch.get_num_threads()
         self.output = output_name
         self.shape: tuple[int, ...] = ()
         watcher.decided([feed.cast for feed in feeds if feed.cast])
@@ -97,37 +96,37 @@ class ModelRows:
     def _in_worker(self, work: Callable[[], Result]) -> Result:
         @torch.inference_mode()
         def alone() -> Result:
-            torch.set_num_threads(self._threads)  # engines set it for all
             return work()
 
         return self._worker.submit(alone).result()
 
     def _first(self) -> Tensor:
         """Return the output for the first rows, and choose the step."""
-        self._check_batch()
-        self.step = self.model.batch or self._asked or FEWEST_ROWS
-        try:
-            first = self._joined(0, min(self._n, self.step), on_grid=True)
-        except AnotherBatchError as another:
-            self._check_batch()
-            self.step = another.batch
-            first = self._joined(0, min(self._n, self.step), on_grid=True)
-        if not self._asked and not self.model.batch and self.step == FEWEST_ROWS:
+        self.step = self._asked or FEWEST_ROWS
+        self._fit_step()
+        first = self._joined(0, min(self._n, self.step), on_grid=True)
+        if not self._asked and self.step >= FEWEST_ROWS:  # else memory ran out at two rows
             self._blocks.clear()
             numbers = int(np.prod(first.shape[1:], dtype=np.int64)) * first.itemsize
             row = max(1, numbers + sum(feed.row_bytes for feed in self.feeds))
             kind = self.device.type
             fits = min(BATCH_ROWS[kind], BATCH_BYTES[kind] // row)
             self.step = max(FEWEST_ROWS, 1 << max(fits, 1).bit_length() - 1)
+            self._fit_step()
         return first
 
-    def _check_batch(self) -> None:
-        batch = self.model.batch
-        if batch and self._asked not in (None, batch):
+    def _fit_step(self) -> None:
+        """Let the step be one that the model takes."""
+        fewest, most = self.model.fewest, self.model.most
+        fitting = max(self.step, fewest) if most is None else min(max(self.step, fewest), most)
+        if self._asked and fitting != self._asked:
+            takes = f"{fewest}" if fewest == most else f"{fewest} to {most}" if most else f"at least {fewest}"
             raise EvaltoolError(
-                f"the model takes batches of {batch} rows only\n  {self.model.path}: --batch-size {self._asked}\n"
+                f"the model takes batches of {takes} rows only\n  {self.model.path}: --batch-size {self._asked}\n"
                 "  Leave --batch-size out."
             )
+        self.step = fitting
+        self._blocks.clear()
 
     def _joined(self, start: int, stop: int, *, on_grid: bool) -> Tensor:
         """Return rows start to stop from blocks of the grid, or from batches of just these rows."""
@@ -139,6 +138,9 @@ class ModelRows:
                 last = min(first + self.step, self._n if on_grid else stop)
                 try:
                     block = self._batch(first, last)
+                except AnotherBatchError:
+                    self._fit_step()
+                    continue
                 except (MemoryError, RuntimeError) as error:
                     self._halve(error, first, last)
                     continue
@@ -166,14 +168,14 @@ class ModelRows:
                 f"the model failed on rows {first} to {last}\n  {self.model.path}: {error}\n"
                 f"  It was given {given}: is that what it takes?"
             ) from error
-        if self._asked or self.model.batch or self.step == 1:
+        if self._asked or self.step == self.model.fewest:
             hint = "Use a smaller model or another device."
             hint = f"Pass a smaller --batch-size than {self.step}." if self._asked and self.step > 1 else hint
             raise EvaltoolError(
                 f"out of memory\n  rows {first} to {last} of {self.feeds[0].rows.name} through {self.model.path} on "
                 f"{self.device}\n  {hint}"
             ) from error
-        self.step = max(1, min(self.step, last - first) // 2)
+        self.step = max(self.model.fewest, min(self.step, last - first) // 2)
         self._blocks.clear()
         self._watcher.warned(f"out of memory: going on with batches of {self.step} rows")
         if self.device.type == "cuda":
@@ -182,7 +184,7 @@ class ModelRows:
     def _batch(self, first: int, last: int) -> Tensor:
         """Return the output for rows first to last, run as one batch."""
         count = last - first
-        size = self.model.batch or max(count, min(self.step, FEWEST_ROWS))
+        size = max(count, self.model.fewest, min(self.step, FEWEST_ROWS))
         feeds = {feed.spec.name: feed.read(first, last, size) for feed in self.feeds}
         try:
             outputs = self.model(feeds)

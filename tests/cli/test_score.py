@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from evaltool.cli import COMMANDS, main
+from tests.predictor.nets import onnx_linear
 
 EVALTOOL = [sys.executable, "-m", "evaltool"]
 VIEW = """\
@@ -211,6 +212,7 @@ def test_every_option_of_the_contract_is_there(cli):
     for option in (
         *("--task", "--preds-are", "--loss", "--ignore-index", "--class-names", "--class-weights", "--ids", "--module"),
         *("--engine", "--device", "--batch-size", "--max-bad", "--overwrite", "--progress", "--json", "-o", "--trust"),
+        *("--model", "--input", "--output-name"),
     ):
         assert option in text
 
@@ -221,6 +223,8 @@ def test_help_ends_with_an_example_that_works(cli, saved, command):
     example = text[text.index("Example:") :].splitlines()[1].split()
     rng = np.random.default_rng(0)
     saved(rng.normal(size=(20, 4)).astype(np.float32), rng.integers(0, 4, 20))
+    np.save("inputs.npy", rng.normal(size=(20, 4)).astype(np.float32))
+    onnx_linear(Path("model.onnx"))
     assert example[0] == "evaltool"
     result = cli(*example[1:])
     assert result.exit_code == 0, result.output
@@ -229,7 +233,7 @@ def test_help_ends_with_an_example_that_works(cli, saved, command):
 def test_help_imports_nothing_heavy():
     code = (
         "import sys; from click.testing import CliRunner; from evaltool.cli import main\n"
-        "for words in (['--help'], ['score', '--help'], ['losses', '--help']):\n"
+        "for words in (['--help'], ['score', '--help'], ['predict', '--help'], ['losses', '--help']):\n"
         "    assert CliRunner().invoke(main, words).exit_code == 0\n"
         "print([name for name in ('torch', 'numpy', 'pyarrow', 'rich') if name in sys.modules])"
     )
