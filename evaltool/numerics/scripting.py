@@ -42,7 +42,8 @@ def saved(script: torch.jit.ScriptModule, path: Path, extra_files: dict[str, str
         extra_files: texts by name to hold beside the module.
     """
     whole = io.BytesIO()
-    torch.jit.save(script, whole, _extra_files=extra_files)
+    with _no_deprecation():
+        torch.jit.save(script, whole, _extra_files=extra_files)
     with zipfile.ZipFile(whole) as source, zipfile.ZipFile(path, "w") as target:
         for member in source.infolist():
             if not member.filename.endswith(".debug_pkl"):

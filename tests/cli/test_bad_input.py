@@ -400,7 +400,7 @@ error: there is not one weight per class
     + """\
 error: these are no class weights
   invers
-  Give a file with one number per class, numbers as 1,2,0.5, or one of inverse, sqrt-inverse, median-frequency, enet, effective-number, repeat-factor, balanced.
+  Give a file with one number per class, or numbers as 1,2,0.5, or one of inverse, sqrt-inverse, median-frequency, enet, effective-number, repeat-factor, balanced.
 """,
     "preds.npy labels.npy --class-weights 1,2,3,-4": DECIDED
     + """\
@@ -410,14 +410,14 @@ error: class weights are no weights
 """,
     "preds.npy labels.npy --module text.npy": DECIDED
     + """\
-error: a TorchScript file is code and is not run unasked
-  text.npy: no manifest.json beside it (or one folder above) holds its sha256 b94d27b9934d3e08...
-  Pass --trust if you know where it comes from.
+error: not a TorchScript file
+  text.npy: begins with b'hello ', expected a zip archive
+  Save it with torch.jit.script(module).save(path).
 """,
     "preds.npy labels.npy --module text.npy --trust": DECIDED
     + """\
 error: not a TorchScript file
-  text.npy: PytorchStreamReader failed reading zip archive: not a ZIP archive
+  text.npy: begins with b'hello ', expected a zip archive
   Save it with torch.jit.script(module).save(path).
 """,
     "preds.npy labels.npy --module no_such.pt": DECIDED

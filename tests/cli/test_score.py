@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -225,6 +226,7 @@ def test_help_ends_with_an_example_that_works(cli, saved, command):
     saved(rng.normal(size=(20, 4)).astype(np.float32), rng.integers(0, 4, 20))
     np.save("inputs.npy", rng.normal(size=(20, 4)).astype(np.float32))
     onnx_linear(Path("model.onnx"))
+    shutil.copytree(Path(__file__).parents[2] / "models/onnx/focal", "models/onnx/focal")
     assert example[0] == "evaltool"
     result = cli(*example[1:])
     assert result.exit_code == 0, result.output

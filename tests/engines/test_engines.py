@@ -153,7 +153,6 @@ def test_gpu_that_is_not_there_is_an_error_of_every_engine():
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("engine", ["torch", "torchscript", "onnxruntime", "aoti"])
 def test_engines_agree_on_a_gpu(engine, task):

@@ -591,7 +591,6 @@ def test_unknown_column_names_those_there_are():
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("task", TASKS)
 def test_gpu_gives_what_the_cpu_gives(task):
     preds, labels = problem(task)
