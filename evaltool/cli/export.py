@@ -17,7 +17,7 @@ FORMATS = ("torchscript", "onnx", "pt2")
 @click.command(
     "export",
     short_help="Write losses as TorchScript, ONNX or pt2 files.",
-    epilog="\b\nExample:\n  evaltool export focal ce:label_smoothing=0.1 -o models --rank 2",
+    epilog="\b\nExample:\n  evaltool export focal ce:label_smoothing=0.1 -o exported --rank 2",
 )
 @click.argument("losses", metavar="LOSS...", nargs=-1, required=True, shell_complete=specs)
 @click.option(

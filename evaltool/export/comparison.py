@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from evaltool.artifacts.signature import Signature, named_outputs
+from evaltool.errors import EvaltoolError
 from evaltool.export.hard_cases import GRID_END, Case, hard_cases
 from evaltool.export.subject import Subject, module_of
 
@@ -25,6 +26,9 @@ def worst_errors(run: Run, subject: Subject, signature: Signature) -> dict[str, 
         run: computes the outputs by name from preds and labels.
         subject: what it has to compute.
         signature: what it takes.
+
+    Raises:
+        EvaltoolError: it fails in a case.
     """
     oracle = module_of(subject)
     losses = [subject["loss"]] if subject["kind"] == "loss" else [item["loss"] for item in subject["losses"]]
@@ -37,7 +41,11 @@ def worst_errors(run: Run, subject: Subject, signature: Signature) -> dict[str, 
 def _worst(run: Run, oracle: torch.nn.Module, case: Case) -> float:
     labels = case.labels.to(torch.float64) if case.labels.is_floating_point() else case.labels
     expected = named_outputs(oracle(case.preds.to(torch.float64), labels), ["loss"])
-    found = run(case.preds, case.labels)
+    try:
+        found = run(case.preds, case.labels)
+    except RuntimeError as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        raise EvaltoolError(f"it fails in the case {case.name!r}\n  {reason}\n  Export it again.") from error
     if list(found) != list(expected):
         return torch.inf
     return max(error_of(name, found[name], wanted) for name, wanted in expected.items())

@@ -30,6 +30,7 @@ def subject_of(metadata: Mapping[str, Any]) -> Subject:
 
     Raises:
         EvaltoolError: a field is missing or holds what no subject has.
+        TypeError, KeyError: a field is not even of the type.
     """
     kind = metadata.get("kind")
     wanted = ("kind", "name", "preds_are", "ignore_index", *FIELDS.get(str(kind), ()))
@@ -46,6 +47,11 @@ def subject_of(metadata: Mapping[str, Any]) -> Subject:
         raise EvaltoolError(
             f"the metadata does not say what is computed\n  {subject}\n  Write the file with evaltool export."
         )
+    for item in [subject] if kind == "loss" else subject["losses"]:
+        if item["loss"] not in CATALOGUE:
+            raise EvaltoolError(
+                f"no loss is called {item['loss']!r}\n  {subject['name']}\n  `evaltool losses` lists them."
+            )
     return subject
 
 
@@ -53,7 +59,7 @@ def module_of(subject: Subject) -> nn.Module:
     """Return the module that a subject describes.
 
     Raises:
-        EvaltoolError: a loss or parameter is none of the catalogue's.
+        EvaltoolError: a parameter is outside its range.
     """
     if subject["kind"] == "loss":
         return _loss(subject, subject["name"], subject["loss"], subject["parameters"], subject["activation"])
@@ -119,8 +125,6 @@ def _num_classes(subject: Subject, signature: Signature) -> int | None:
 
 
 def _loss(subject: Subject, column: str, name: str, parameters: Mapping[str, Any], activation: str) -> nn.Module:
-    if name not in CATALOGUE:
-        raise EvaltoolError(f"no loss is called {name!r}\n  {column}\n  `evaltool losses` lists them.")
     return build_loss(
         LossSpec(column, name, dict(parameters)),
         ignore_index=subject["ignore_index"],

@@ -7,11 +7,10 @@ from typing import Any
 
 from evaltool.artifacts.trust import file_sha256, read_manifest
 from evaltool.errors import EvaltoolError
-from evaltool.export.comparison import LIMIT
 from evaltool.export.files import SUFFIXES, read_file
 from evaltool.export.subject import Subject, signature_of, subject_of
 from evaltool.export.triton import BACKENDS, triton_config
-from evaltool.export.write import CONFIG, MANIFEST, Item, measured, specs_of
+from evaltool.export.write import CONFIG, MANIFEST, Item, measured, specs_of, too_far_off
 
 MEASURED = ("sha256", "errors", "worst_error")  # in a manifest and not in the file
 
@@ -98,13 +97,11 @@ def _file(folder: Path, path: Path, told: Mapping[str, Any], digest: str, device
     run, inside = read_file(path, kind, subject, device, trust=False)  # the manifest has to vouch for it
     errors = measured(run, item_of(kind, subject, told))
     case = max(errors, key=lambda name: errors[name])
-    failure = None
+    failure: str | None
     if inside != {name: value for name, value in told.items() if name not in MEASURED}:
         failure = f"the file's metadata differ from the manifest's in {', '.join(_differing(inside, told))}"
-    elif errors[case] > LIMIT:
-        failure = f"error {errors[case]:.2g} in the case {case!r}, allowed is {LIMIT:g}"
-    elif kind in BACKENDS:
-        failure = _config_failure(folder, kind, told)
+    else:
+        failure = too_far_off(errors) or (_config_failure(folder, kind, told) if kind in BACKENDS else None)
     return Verified(str(path), errors[case], case, failure)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import platform
 import shutil
@@ -149,15 +150,8 @@ def export_item(item: Item, repository: Path) -> Exported:
         path.parent.mkdir(parents=True)
         metadata = metadata_of(item)
         write_file(path, item.kind, item.subject, item.signature, metadata, item.device)
-        run, found = read_file(path, item.kind, item.subject, item.device, trust=True)
-        errors = measured(run, item)
-        worst = max(errors.values())
-        failure = None
-        if worst > LIMIT:
-            case = max(errors, key=lambda name: errors[name])
-            failure = f"error {worst:.2g} in the case {case!r}, allowed is {LIMIT:g}"
-        elif found != metadata:
-            failure = "the metadata read back are others than those written"
+        failure, errors = _checked(path, item, metadata)
+        worst = max(errors.values(), default=math.inf)
         size = path.stat().st_size
         if failure is None:
             manifest = {
@@ -172,6 +166,22 @@ def export_item(item: Item, repository: Path) -> Exported:
                 (folder / CONFIG).write_text(triton_config(item.kind, item.name, inputs, outputs), "utf-8")
             _put(folder, target)
     return Exported(str(target / inside), size, worst, errors, failure)
+
+
+def _checked(path: Path, item: Item, metadata: Mapping[str, Any]) -> tuple[str | None, dict[str, float]]:
+    """Return what is wrong with a file in its runtime, and the worst error of each case."""
+    try:
+        run, found = read_file(path, item.kind, item.subject, item.device, trust=True)
+        errors = measured(run, item)
+    except EvaltoolError as error:
+        return str(error), {}
+    return too_far_off(errors) or (None if found == metadata else "the metadata read back are others"), errors
+
+
+def too_far_off(errors: Mapping[str, float]) -> str | None:
+    """Return the case with the worst error, if that is more than allowed."""
+    case = max(errors, key=lambda name: errors[name])
+    return None if errors[case] <= LIMIT else f"error {errors[case]:.2g} in the case {case!r}, allowed is {LIMIT:g}"
 
 
 def measured(run: Any, item: Item) -> dict[str, float]:
