@@ -83,9 +83,8 @@ def verified(manifest: Path, *, device: str = "cpu") -> Iterator[Verified]:
 def _file(folder: Path, path: Path, told: Mapping[str, Any], digest: str, device: str) -> Verified:
     kind = {suffix: kind for kind, suffix in SUFFIXES.items()}.get(path.suffix.removeprefix("."))
     if kind is None or not path.resolve().is_relative_to(folder.resolve()):
-        return Verified(
-            str(path), None, None, "no artifact, expected a .pt, .onnx or .pt2 file in the manifest's folder"
-        )
+        reason = "no artifact: expected .pt, .onnx or .pt2 in the manifest's folder"
+        return Verified(str(path), None, None, reason)
     if not path.is_file():
         return Verified(str(path), None, None, "the file is missing")
     found = file_sha256(path)
