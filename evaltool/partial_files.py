@@ -1,6 +1,7 @@
 """Temporary files beside the ones they become: a file appears under its final name only when it is whole."""
 
 import os
+import shutil
 from pathlib import Path
 
 PARTIAL = ".partial-"
@@ -12,11 +13,14 @@ def partial_path(path: Path) -> Path:
 
 
 def remove_stale(directory: Path, name: str | None = None) -> None:
-    """Remove what killed processes left of the files in a directory, or of the one of that name."""
+    """Remove what killed processes left of the files and folders in a directory, or of the one of that name."""
     for path in directory.iterdir():
         head, mark, pid = path.name.rpartition(PARTIAL)
         if mark and head.startswith(".") and name in (None, head[1:]) and not _is_alive(pid):
-            path.unlink(missing_ok=True)
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def sync_folder(directory: Path) -> None:

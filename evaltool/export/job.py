@@ -14,7 +14,7 @@ from evaltool.devices import chosen_device
 from evaltool.export.request import subjects
 from evaltool.export.verification import Verified, manifests_under, verified
 from evaltool.export.write import FORMATS, Exported, check_free, export_item, items_of
-from evaltool.progress import opened_progress
+from evaltool.progress import Watcher, opened_progress
 from evaltool.readers.side_files import read_class_weights, read_counts
 
 In = TypeVar("In")
@@ -71,24 +71,26 @@ def export(
     place = chosen_device(device)
     numbers = None if counts is None else read_counts(counts)
     weights = None if class_weights is None else read_class_weights(class_weights, None)
-    items = items_of(
-        subjects(
-            losses,
-            task=task,
-            preds_are=preds_are,
-            ignore_index=ignore_index,
-            class_weights=weights,
-            counts=numbers,
-        ),
-        formats or ("torchscript", "onnx"),
-        ranks=ranks or None,
-        preds_dtypes=preds_dtypes or ("float32",),
-        labels_dtypes=labels_dtypes or ("int64",),
-        device=str(place),
-    )
-    repository = Path(output)
-    check_free(items, repository, overwrite=overwrite)
-    yield from _each(partial(export_item, repository=repository), items, progress, jobs, ("exporting", "exported"))
+    with opened_progress(progress, doing="exporting", done="exported", unit="files") as watcher:
+        items = items_of(
+            subjects(
+                losses,
+                task=task,
+                preds_are=preds_are,
+                ignore_index=ignore_index,
+                class_weights=weights,
+                counts=numbers,
+                warn=watcher.warned,
+            ),
+            formats or ("torchscript", "onnx"),
+            ranks=ranks or None,
+            preds_dtypes=preds_dtypes or ("float32",),
+            labels_dtypes=labels_dtypes or ("int64",),
+            device=str(place),
+        )
+        repository = Path(output)
+        check_free(items, repository, overwrite=overwrite)
+        yield from _each(partial(export_item, repository=repository), items, watcher, jobs)
 
 
 def verify(
@@ -107,24 +109,21 @@ def verify(
     """
     manifests = manifests_under([Path(path) for path in paths])
     check = partial(_results, device=str(chosen_device(device)))
-    for results in _each(check, manifests, progress, jobs, ("verifying", "verified")):
-        yield from results
+    with opened_progress(progress, doing="verifying", done="verified", unit="files") as watcher:
+        for results in _each(check, manifests, watcher, jobs):
+            yield from results
 
 
 def _results(manifest: Path, *, device: str) -> list[Verified]:
     return list(verified(manifest, device=device))
 
 
-def _each(
-    work: Callable[[In], Out], items: Sequence[In], progress: str | None, jobs: int | None, words: tuple[str, str]
-) -> Iterator[Out]:
+def _each(work: Callable[[In], Out], items: Sequence[In], watcher: Watcher, jobs: int | None) -> Iterator[Out]:
     """Yield what work makes of each item, in order."""
-    doing, done = words
     processes = min(jobs or len(os.sched_getaffinity(0)), max(1, len(items) // ITEMS_PER_PROCESS))
-    with opened_progress(progress, doing=doing, done=done, unit="files") as watcher:
-        for number, result in enumerate(_mapped(work, items, processes), 1):
-            watcher.progressed(number, len(items))
-            yield result
+    for number, result in enumerate(_mapped(work, items, processes), 1):
+        watcher.progressed(number, len(items))
+        yield result
 
 
 def _mapped(work: Callable[[In], Out], items: Iterable[In], processes: int) -> Iterator[Out]:

@@ -1,6 +1,6 @@
 """From what the user asks to export to subjects, with every parameter in numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -61,8 +61,11 @@ def subjects(
     ignore_index: int,
     class_weights: Sequence[float] | str | None,
     counts: Sequence[float] | None,
+    warn: Callable[[str], None] = lambda text: None,
 ) -> list[Subject]:
     """Return the subjects of names and SPECs; "scorecard" and "metrics" stand for those of every task, or of one.
+
+    ``warn`` is told what class weights do not apply to.
 
     Raises:
         EvaltoolError: a SPEC is wrong, does not fit the task, or two artifacts would have one name.
@@ -84,7 +87,19 @@ def subjects(
             f"two artifacts would be called {twice[0]!r}\n  {' '.join(asked)}\n  Name one of them, as in "
             f"other={twice[0].replace('_', '-')}."
         )
+    unweighted = sorted({item["column"] for subject in found for item in _losses(subject) if not _weighted(item)})
+    if class_weights is not None and unweighted:
+        warn(f"class weights do not apply to {', '.join(unweighted)}")
     return found
+
+
+def _losses(subject: Subject) -> list[dict[str, Any]]:
+    return [{**subject, "column": subject["name"]}] if subject["kind"] == "loss" else subject["losses"]
+
+
+def _weighted(item: Mapping[str, Any]) -> bool:
+    takers = {name for names in CATALOGUE[item["loss"]].class_weights.values() for name in names}
+    return any(item["parameters"][name] is not None for name in takers)
 
 
 def ranks_of(subject: Subject) -> tuple[int, ...]:
@@ -210,4 +225,4 @@ def _record(
     if isinstance(class_weights, str):
         class_weights = given.weights(class_weights, f"--class-weights {class_weights}")
     column = column_from_spec(spec, decision, ignore_index, given, class_weights)
-    return {**column.record, "weighted": column.weighted}
+    return column.record

@@ -26,6 +26,7 @@ from evaltool.export.files import SUFFIXES, output_names, read_file, write_file
 from evaltool.export.request import ranks_of
 from evaltool.export.subject import Subject, module_of, signature_of
 from evaltool.export.triton import BACKENDS, triton_config
+from evaltool.partial_files import partial_path, remove_stale, sync_folder
 
 FORMAT = 1
 MANIFEST, CONFIG = "manifest.json", "config.pbtxt"
@@ -244,10 +245,11 @@ def specs_of(metadata: Mapping[str, Any], role: str) -> list[TensorSpec]:
 @contextlib.contextmanager
 def _partial(target: Path) -> Iterator[Path]:
     """A folder beside the target, gone at the end unless it was put in place."""
-    folder = target.parent / f".{target.name}.partial-{os.getpid()}"
+    folder = partial_path(target)
     try:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        remove_stale(target.parent, target.name)
+        folder.mkdir()
     except OSError as error:
         raise EvaltoolError(
             f"cannot write here\n  {target}: {error.strerror}\n  Choose another folder with -o."
@@ -265,9 +267,10 @@ def _put(folder: Path, target: Path) -> None:
             with path.open("rb") as file:
                 os.fsync(file.fileno())
     if target.exists():
-        old = folder.with_name(f"{folder.name}-old")
+        old = folder.with_name(folder.name.replace(f".{target.name}", f".old-{target.name}"))
         target.rename(old)
         folder.rename(target)
         shutil.rmtree(old)
     else:
         folder.rename(target)
+    sync_folder(target.parent)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from .zoo import write_zoo
+from .zoo import snapshot, write_zoo
 
 DECIDED = """\
 task: multiclass, because preds are [20, 4] = [N, C] and labels int64 [20]
@@ -444,11 +444,6 @@ error: pos_weight of the loss bce is one number
   Both labels apart have pos_weight and neg_weight (bce) and alpha=negatives,positives (binary-focal).
 """,
 }
-
-
-def snapshot() -> dict[str, bytes | None]:
-    """Return every path below the current directory with its bytes."""
-    return {str(path): path.read_bytes() if path.is_file() else None for path in sorted(Path().rglob("*"))}
 
 
 @pytest.mark.parametrize("typed", CASES)

@@ -56,3 +56,8 @@ def write_zoo() -> None:
     Path("other.run/notes.txt").write_text("x")
     os.mkdir("done.run")
     Path("done.run/run.json").write_text("{}")
+
+
+def snapshot() -> dict[str, bytes | None]:
+    """Return every path below the current directory with its bytes."""
+    return {str(path): path.read_bytes() if path.is_file() else None for path in sorted(Path().rglob("*"))}

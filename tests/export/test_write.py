@@ -217,6 +217,7 @@ def test_ties_are_broken_by_index_in_every_runtime():
             np.zeros((8, 6), np.float32),
             labels,
             task="multilabel",
+            preds_are="logits",
             losses=["ohem-ce:negative_ratio=2"],
             engine=engine,
         )
