@@ -48,9 +48,9 @@ class GraphLoss:
         # one foreground class comes with an axis of its own, which a file for [N, *S] has not
         if preds.dim() == len(of_preds.shape) + 1 and preds.size(1) == 1:
             preds = preds.squeeze(1)
-        return self._run(self._fitted(preds, of_preds), self._fitted(labels, of_labels))
+        return self._run(self._fitted(preds, of_preds, "preds"), self._fitted(labels, of_labels, "labels"))
 
-    def _fitted(self, tensor: Tensor, spec: TensorSpec) -> Tensor:
+    def _fitted(self, tensor: Tensor, spec: TensorSpec, role: str) -> Tensor:
         wanted = getattr(torch, spec.dtype, None)
         sizes = zip(spec.shape, tensor.shape, strict=False)
         if tensor.dim() != len(spec.shape) or any(isinstance(size, int) and size != n for size, n in sizes):
@@ -59,10 +59,10 @@ class GraphLoss:
                 f"{list(tensor.shape)}\n  There is one file per rank: export it with --rank {tensor.dim()}."
             )
         if not isinstance(wanted, torch.dtype) or not _keeps(tensor.dtype, wanted):
+            dtype = str(tensor.dtype).removeprefix("torch.")
             raise EvaltoolError(
-                f"the file takes another dtype\n  {self.path}: {spec.name} {spec.dtype}, these are "
-                f"{str(tensor.dtype).removeprefix('torch.')}\n  Export it with --{spec.name}-dtype "
-                f"{str(tensor.dtype).removeprefix('torch.')}."
+                f"the file takes another dtype\n  {self.path}: {spec.name} {spec.dtype}, these are {dtype}\n"
+                f"  Export it with --{role}-dtype {dtype}."
             )
         return tensor.to(wanted)
 
