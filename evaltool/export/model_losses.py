@@ -135,7 +135,7 @@ def model_losses(preds: Tensor, where: str, wish: Wish) -> ModelLosses:
     one_class = preds.dim() > 1 and shape[1] == 1
     foreground = task == "segmentation" and one_class
     specs = specs or [LossSpec(name.replace("-", "_"), name, {}, name) for name in DEFAULT_LOSSES[task]]
-    classes = {"binary": 2, "regression": 0}.get(task, 2 if foreground else shape[-1] if len(shape) == 1 else shape[1])
+    classes = 2 if task == "binary" or foreground else 0 if task == "regression" else shape[1]
     decision = Decision(
         task=task,
         preds_are=None if task == "regression" else wish.preds_are,
@@ -182,13 +182,13 @@ def _specs(texts: Sequence[str]) -> list[LossSpec]:
 def _guessed_task(shape: Sequence[int], specs: Sequence[LossSpec]) -> tuple[str, str]:
     """Return the first task of the shape that all the losses fit, and why."""
     one_class = len(shape) > 1 and shape[1] == 1
+    tasks: tuple[str, ...] = ("multiclass", "multilabel", "regression")
+    why = f"because the preds are [N, C] with C = {shape[-1]}"
     if len(shape) > 2:
         tasks = ("segmentation", "regression")
         why = f"because the preds have {len(shape)} axes" + (", axis 1 of one foreground class" if one_class else "")
     elif len(shape) == 1 or one_class:
         tasks, why = ("binary", "regression"), "because there is one pred per sample"
-    else:
-        tasks, why = ("multiclass", "multilabel", "regression"), f"because the preds are [N, C] with C = {shape[1]}"
     for task in tasks:
         if all(spec.entry.fits(task, one_class and task == "segmentation") for spec in specs):
             others = "" if task == tasks[0] else f" and {specs[0].name} is none of {tasks[0]}"
