@@ -74,8 +74,7 @@ def checked_onnx(path: Path) -> ModelProto:
             "  Copy or export it again."
         )
     messages = list(_messages(model))
-    tensors = [message for message in messages if isinstance(message, TensorProto)]
-    total = sum(_check_tensor(path, tensor) for tensor in tensors)
+    total = sum(_check_tensor(path, message) for message in messages if isinstance(message, TensorProto))
     if total > LARGEST_MODEL:
         raise EvaltoolError(
             f"the ONNX model is too large\n  {path}: its external data claim {total} bytes, expected at most "
@@ -95,6 +94,11 @@ def open_onnx(path: Path, device: torch.device | str = "cpu", *, threads: int = 
     """
     graph = checked_onnx(path).SerializeToString()
     return OnnxSession(graph, device, threads=threads, path=path)
+
+
+def tensors_of(model: ModelProto) -> list[TensorProto]:
+    """Return every tensor of a model, in subgraphs and functions too."""
+    return [message for message in _messages(model) if isinstance(message, TensorProto)]
 
 
 def _messages(model: ModelProto) -> Iterator[Any]:

@@ -15,6 +15,7 @@ COMMANDS = {
     "export": "evaltool.cli.export",
     "verify": "evaltool.cli.verify",
     "predict": "evaltool.cli.predict",
+    "fuse": "evaltool.cli.fuse",
     "losses": "evaltool.cli.losses",
     "doctor": "evaltool.cli.doctor",
 }

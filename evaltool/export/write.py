@@ -216,7 +216,7 @@ def metadata_of(item: Item) -> dict[str, Any]:
         "ranks": list(item.ranks),
         "inputs": inputs,
         "outputs": [spec.record() for spec in outputs],
-        "versions": _versions(),
+        "versions": versions(),
     }
     if item.kind == "torchscript":
         metadata["dtypes"] = {"preds": ["float16", "bfloat16", "float32", "float64"], "labels": "any"}
@@ -227,7 +227,8 @@ def metadata_of(item: Item) -> dict[str, Any]:
     return metadata
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Return what made a file, as its metadata holds it."""
     return {
         "evaltool": evaltool.__version__,
         "python": platform.python_version(),

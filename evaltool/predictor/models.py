@@ -216,10 +216,10 @@ def open_model(path: Path, *, trust: bool, device: torch.device) -> Model:
     Raises:
         EvaltoolError: the file is no model, not trusted, or does not run on the device.
     """
-    return FORMATS[_format_of(path)](path, trust=trust, device=device)
+    return FORMATS[format_of(path)](path, trust=trust, device=device)
 
 
-def _format_of(path: Path) -> str:
+def format_of(path: Path) -> str:
     """Return a file's format, by its content where it is a zip archive."""
     if path.is_dir() or not path.exists():
         wrong = "this is a directory" if path.is_dir() else "no such file"

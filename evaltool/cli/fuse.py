@@ -1,0 +1,95 @@
+"""``evaltool fuse``."""
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from evaltool.cli.completion import paths, specs
+from evaltool.cli.parameters import Label
+from evaltool.schema import KINDS, TASKS, WEIGHT_WORDS
+
+
+@click.command(
+    "fuse",
+    short_help="Put losses into a model: one graph for both.",
+    epilog="\b\nExample:\n  evaltool fuse model.onnx --loss focal --loss ce -o fused.onnx",
+)
+@click.argument("model", shell_complete=paths("file"))
+@click.option(
+    "--loss",
+    "losses",
+    metavar="SPEC",
+    multiple=True,
+    help="As in `evaltool score`; repeatable.  [default: by task]",
+    shell_complete=specs,
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="What to write.  [default: <model stem>_fused.onnx or .pt here]",
+    shell_complete=paths("file"),
+)
+@click.option("--task", type=click.Choice(["auto", *TASKS]), default="auto", help="What is predicted.  [default: auto]")
+@click.option(
+    "--preds-are", type=click.Choice(KINDS), default="logits", show_default=True, help="The kind of the output."
+)
+@click.option("--output-name", metavar="NAME", help="Which output of the model holds the preds.  [default: the first]")
+@click.option("--ignore-index", type=Label(), default=-100, show_default=True, help="Label that counts for nothing.")
+@click.option(
+    "--class-weights",
+    metavar="FILE|RULE|1,2,3",
+    help=f"One number per class, or a rule on --counts: {', '.join(WEIGHT_WORDS)}.",
+    shell_complete=paths("file", tuple(WEIGHT_WORDS)),
+)
+@click.option(
+    "--counts",
+    metavar="FILE|1,2,3",
+    help="Labels of each class in the training data, for rules, priors and margins.",
+    shell_complete=paths("file"),
+)
+@click.option(
+    "--labels-dtype",
+    type=click.Choice(["int64", "int32", "float32"]),
+    help="Of the new input.  [default: int64; float32 for regression]",
+)
+@click.option(
+    "--example",
+    metavar="FILE",
+    help=".npz with an array per input, by name, to compare on.  [default: random inputs]",
+    shell_complete=paths("file"),
+)
+@click.option("--trust", is_flag=True, help="Run a TorchScript file that no manifest vouches for.")
+@click.option("--overwrite", is_flag=True, help="Replace the file that is there.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def command(model: str, losses: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Write MODEL (.onnx, .pt) with losses in it: its inputs and labels in, its outputs and a loss per sample out.
+
+    Everything that is in MODEL stays as it is. The new file is run beside the two apart, with right, ignored and bad
+    labels; if they differ it is deleted, and the exit status is 1.
+    """
+    # here: --help answers without torch
+    from evaltool.export import fuse
+
+    report = fuse(model, losses, **options)
+    for note in report.notes:
+        click.echo(note, err=True)
+    if as_json:
+        click.echo(json.dumps(report.record(), indent=2, ensure_ascii=False))
+    elif not report.failure:
+        click.echo(f"{report.path}: compared on {report.batches} batches, worst error {report.worst_error:.1e}")
+        for role in ("input", "output"):
+            for spec in getattr(report, f"{role}s"):
+                click.echo(f"  {role.ljust(6)}  {_shown(spec)}")
+    if report.failure:
+        click.echo(f"failed: {report.path}: {report.failure}; it was deleted", err=True)
+        sys.exit(1)
+
+
+def _shown(spec: dict[str, Any]) -> str:
+    if "dtype" not in spec:  # an output that is no tensor
+        return str(spec["name"])
+    sizes = ", ".join("*" if size is None else str(size) for size in spec["shape"])
+    return f"{spec['name']} {spec['dtype']} [{sizes}]"
