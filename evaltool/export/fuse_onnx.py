@@ -55,8 +55,11 @@ class OnnxTarget:
             )
 
         self._alone = OnnxRunner(self._model.SerializeToString(), path)
+        # to ONNX Runtime an input without a shape looks like a number
+        known = {value.name for value in graph.input if value.type.tensor_type.HasField("shape")}
         self.inputs = [
-            ModelInput(spec["name"], spec["dtype"], tuple(spec["shape"]) or None) for spec in self._alone.inputs
+            ModelInput(spec["name"], spec["dtype"], tuple(spec["shape"]) if spec["name"] in known else None)
+            for spec in self._alone.inputs
         ]
 
     def __call__(self, feeds: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -5,9 +5,9 @@ the module's arguments and outputs.
 """
 
 import io
+import itertools
 import json
-import keyword
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,6 @@ from evaltool.predictor.models import ModelInput
 
 TENSOR, OPTIONAL = "Tensor", "Optional[Tensor]"  # arguments that stay inputs
 EXTRA = "extra/"  # where an archive holds the user's files
-RESERVED = ("self", "found", "values")  # names in the text of forward
 MODEL = "model_"  # before the user's own metadata.json
 
 
@@ -68,13 +67,15 @@ class TorchScriptTarget:
         guessed = {spec.name: spec for spec in guessed_inputs(self._module, self._needed)}
         self.inputs = [guessed.get(name, ModelInput(name, required=False)) for name in self._names]
         self.outputs: list[str] = []
-        self.taken = {*self._names, *RESERVED}
+        self.taken = {*self._names, "self"}
+        # a variable in the text of forward, unlike any input
+        self._result = next(name for name in _variables() if not any(taken.startswith(name) for taken in self._names))
         self._parts: dict[str, str] = {}  # by name of the output: where it is in what the module gives
 
     def __call__(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the outputs by name; the module's own names where it has any."""
         result = _run(self._module, self._names, feeds)
-        found = _parts(result)
+        found = _parts(result, self._result)
         self._parts = {name: place for name, (place, _) in found.items()}
         self.outputs = list(self._parts)
         return {name: value for name, (_, value) in found.items() if isinstance(value, Tensor)}
@@ -114,15 +115,15 @@ class TorchScriptTarget:
 
     def _forward(self, preds: str, labels: str, columns: list[str]) -> str:
         """Return the text of ``forward``: the model's inputs, the labels, then the inputs that may be left out."""
-        local = {name: name if _is_plain(name) else f"input{i}" for i, name in enumerate(self._names)}
-        needed = [f"{local[a.name]}: {a.type}" for a in self._arguments if a.name in self._needed]
-        others = [f"{local[a.name]}: {OPTIONAL} = None" for a in self._arguments if a.name not in self._needed]
-        call = [local[name] if self._by_position else f"{name}={local[name]}" for name in self._names]
-        given = [*self._parts.values(), *(f"values[{column!r}]" for column in columns)]
+        result, values = self._result, f"{self._result}_losses"
+        needed = [f"{a.name}: {a.type}" for a in self._arguments if a.name in self._needed]
+        others = [f"{a.name}: {OPTIONAL} = None" for a in self._arguments if a.name not in self._needed]
+        call = [name if self._by_position else f"{name}={name}" for name in self._names]
+        given = [*self._parts.values(), *(f"{values}[{column!r}]" for column in columns)]
         return (
             f"def forward({', '.join(['self', *needed, f'{labels}: {TENSOR}', *others])}):\n"
-            f"    found = self.model({', '.join(call)})\n"
-            f"    values = self.losses({self._parts[preds]}, {labels})\n"
+            f"    {result} = self.model({', '.join(call)})\n"
+            f"    {values} = self.losses({self._parts[preds]}, {labels})\n"
             f"    return ({', '.join(given)},)\n"
         )
 
@@ -155,15 +156,15 @@ def _run(module: torch.jit.ScriptModule, names: list[str], feeds: Mapping[str, T
         raise RuntimeError(str(error).strip().splitlines()[-1].removeprefix("RuntimeError: ")) from error
 
 
-def _parts(result: Any) -> dict[str, tuple[str, Any]]:
-    """Return by name where each output is in what a module gives, and the output."""
+def _parts(result: Any, variable: str) -> dict[str, tuple[str, Any]]:
+    """Return by name where each output is in a variable that holds what a module gives, and the output."""
     if isinstance(result, Mapping):
-        return {str(key): (f"found[{key!r}]", value) for key, value in result.items()}
+        return {str(key): (f"{variable}[{key!r}]", value) for key, value in result.items()}
     if isinstance(result, (list, tuple)):
         names = getattr(result, "_fields", [f"output{i}" for i in range(len(result))])
-        return {name: (f"found[{i}]", value) for i, (name, value) in enumerate(zip(names, result, strict=True))}
-    return {"output": ("found", result)}
+        return {name: (f"{variable}[{i}]", value) for i, (name, value) in enumerate(zip(names, result, strict=True))}
+    return {"output": (variable, result)}
 
 
-def _is_plain(name: str) -> bool:
-    return name.isidentifier() and not keyword.iskeyword(name) and name not in RESERVED
+def _variables() -> Iterator[str]:
+    yield from ("found" + "_" * number for number in itertools.count())

@@ -53,7 +53,7 @@ def random_feeds(run: Run, inputs: Sequence[ModelInput], path: Path) -> list[Fee
     """
     generator = torch.Generator().manual_seed(0)
     inputs = [spec for spec in inputs if spec.required]
-    reason = "it does not say what it takes"
+    reason = "it does not say their shapes"
     for size, largest in _attempts(inputs):
         found: list[Feeds] = []
         for rows in BATCHES:
@@ -70,11 +70,17 @@ def random_feeds(run: Run, inputs: Sequence[ModelInput], path: Path) -> list[Fee
                 found.append(feeds)
         if found:
             return found
-    takes = ", ".join(f"{spec.name} {spec.dtype or ''} {list(spec.shape or [])}" for spec in inputs)
+    takes = ", ".join(_told(spec) for spec in inputs)
     raise EvaltoolError(
         f"the model does not run on random inputs, so the fused one could not be verified\n  {path}: takes {takes}\n"
         f"  {reason}\n  Pass --example inputs.npz with an array for each input, by its name."
     )
+
+
+def _told(spec: ModelInput) -> str:
+    """Return an input as messages show it: ``image float32 [N, 3, 8, 8]``."""
+    sizes = [f"[{', '.join('*' if size is None else str(size) for size in spec.shape)}]"] if spec.shape else []
+    return " ".join([spec.name, *([spec.dtype] if spec.dtype else []), *sizes])
 
 
 def _attempts(inputs: Sequence[ModelInput]) -> Iterator[tuple[int, int]]:
