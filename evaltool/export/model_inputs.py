@@ -1,5 +1,6 @@
 """Inputs to run a user's model with: the user's own, or random ones of the sizes that the model takes."""
 
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -24,10 +25,13 @@ def example_feeds(path: Path, inputs: Sequence[ModelInput]) -> Feeds:
         EvaltoolError: the file cannot be read, or holds other names.
     """
     try:
+        with path.open("rb") as file:
+            if not zipfile.is_zipfile(file):
+                raise ValueError("no .npz file")
         with np.load(path) as archive:
             found = {name: torch.from_numpy(np.ascontiguousarray(archive[name])) for name in archive.files}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        reason = str(error).splitlines()[0]
+    except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
         raise EvaltoolError(
             f"cannot read the example\n  {path}: {reason}\n  Save it with numpy.savez(file, name=array, ...)."
         ) from None

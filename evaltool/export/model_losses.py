@@ -131,7 +131,7 @@ def model_losses(preds: Tensor, where: str, wish: Wish) -> ModelLosses:
         )
     specs = _specs(wish.losses)
     task, why = (wish.task, "as given by --task") if wish.task != "auto" else _guessed_task(shape, specs)
-    _check_shape(task, shape, where, wish.task)
+    _check_shape(task, shape, where)
     one_class = preds.dim() > 1 and shape[1] == 1
     foreground = task == "segmentation" and one_class
     specs = specs or [LossSpec(name.replace("-", "_"), name, {}, name) for name in DEFAULT_LOSSES[task]]
@@ -196,14 +196,14 @@ def _guessed_task(shape: Sequence[int], specs: Sequence[LossSpec]) -> tuple[str,
     return tasks[0], why
 
 
-def _check_shape(task: str, shape: Sequence[int], where: str, asked: str) -> None:
+def _check_shape(task: str, shape: Sequence[int], where: str) -> None:
     ranks, text = RANKS[task]
     wrong = len(shape) not in ranks
     wrong |= (task == "multiclass" and shape[-1] < 2) or (task == "binary" and len(shape) == 2 and shape[1] != 1)
     if wrong:
         raise EvaltoolError(
             f"the output does not fit the task {task}\n  {where}: shape {list(shape)}, expected {text}\n  Pass another "
-            f"--task than {asked}, or choose another output with --output-name."
+            "--task, or choose another output with --output-name."
         )
 
 
