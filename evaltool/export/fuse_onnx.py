@@ -55,6 +55,12 @@ class OnnxTarget:
             )
 
         self._alone = OnnxRunner(self._model.SerializeToString(), path)
+        for spec in [*self._alone.inputs, *self._alone.outputs]:
+            if spec["dtype"] == "bfloat16":
+                raise EvaltoolError(
+                    f"the model cannot be run beside the fused one\n  {path}: {spec['name']} is bfloat16, which ONNX "
+                    "Runtime exchanges with nobody\n  Cast it to float32 in the model."
+                )
         # to ONNX Runtime an input without a shape looks like a number
         known = {value.name for value in graph.input if value.type.tensor_type.HasField("shape")}
         self.inputs = [

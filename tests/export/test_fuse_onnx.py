@@ -96,6 +96,16 @@ def test_preds_of_other_dtypes_stay_as_they_are(here, dtype):
     torch.testing.assert_close(found["ce"].to(torch.float64), wanted, rtol=1e-5, atol=0)
 
 
+def test_bfloat16_is_told(here):
+    text = "net (float[N,4] x) => (bfloat16[N,5] logits) { y = MatMul(x, W) logits = Cast<to=16>(y) }"
+    with pytest.raises(EvaltoolError) as caught:
+        fuse(written(model_of(text, W=WEIGHT)), ["ce"])
+    assert str(caught.value) == (
+        "the model cannot be run beside the fused one\n  net.onnx: logits is bfloat16, which ONNX Runtime exchanges "
+        "with nobody\n  Cast it to float32 in the model."
+    )
+
+
 def test_names_that_clash_are_told(here):
     text = """net (float[N,4] labels, float[N,5] focal_in) => (float[N,5] ce, float[N,5] loss) {
         loss = MatMul(labels, W)

@@ -42,6 +42,8 @@ def test_values_are_those_of_the_module_at_every_opset(case, opset):
     session = ort.InferenceSession(lowered.SerializeToString(), providers=["CPUExecutionProvider"])
     shape = SHAPES[signature.rank]
     preds = torch.randn(shape) * 5
+    if signature.rank != 3:  # ONNX Runtime's TopK puts a NaN elsewhere than PyTorch's, and ohem-ce leaves it out
+        preds.view(shape[0], -1)[5, 0] = torch.nan
     softmax = signature.layout == SOFTMAX
     labels = torch.randint(0, 4, [shape[0], *shape[2:]]) if softmax else torch.randint(0, 2, shape)
     labels[2] = -100
@@ -52,7 +54,17 @@ def test_values_are_those_of_the_module_at_every_opset(case, opset):
         wanted = module(preds[:rows].to(torch.float64), labels[:rows])
         assert error_of("loss", torch.from_numpy(found), wanted) <= LIMIT, rows
     bad = np.isnan(session.run(None, {"preds": preds.numpy(), "labels": labels.numpy()})[0])
-    assert bad.tolist() == [False, False, False, True, False, False]
+    assert bad.tolist() == [False, False, False, True, False, signature.rank != 3]
+
+
+@pytest.mark.parametrize("order", ["GreaterOrEqual", "LessOrEqual"])
+def test_nothing_is_above_below_or_equal_to_nan(order):
+    graph = onnx.parser.parse_graph(f"g (float[N] x, float[N] y) => (bool[N] z) {{ z = {order}(x, y) }}")
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=6)
+    x, y = np.array([[1, 2, 3, np.nan, 1], [2, 2, 2, 2, np.nan]], np.float32)
+    session = ort.InferenceSession(at_opset(model, 11).SerializeToString(), providers=["CPUExecutionProvider"])
+    wanted = x >= y if order == "GreaterOrEqual" else x <= y
+    assert session.run(None, {"x": x, "y": y})[0].tolist() == wanted.tolist()
 
 
 def test_what_has_no_older_form_is_an_error():
