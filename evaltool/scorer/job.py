@@ -273,7 +273,7 @@ def _open_engine(
 ) -> tuple[Engine, "dict[str, LossColumn]"]:
     # here: torch takes seconds to import, and bad input should not have to wait for it
     from evaltool.devices import chosen_device
-    from evaltool.engines.opened import engine_class
+    from evaltool.engines.by_name import engine_class
     from evaltool.scorer.label_counts import LabelCounts
     from evaltool.scorer.loss_columns import loss_columns
 
