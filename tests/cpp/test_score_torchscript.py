@@ -95,3 +95,11 @@ def test_cmake_says_what_it_needs(built, tmp_path):
     done = configure(tmp_path, "-DCMAKE_DISABLE_FIND_PACKAGE_Torch=ON")
     assert done.returncode == 1
     assert "Neither PyTorch nor ONNX Runtime's headers were found." in done.stderr
+
+
+def test_cmake_tells_a_folder_without_headers(built, tmp_path):
+    done = configure(tmp_path, f"-DORT_INCLUDE_DIR={tmp_path}", "-DCMAKE_DISABLE_FIND_PACKAGE_Torch=ON")
+    assert done.returncode == 1
+    said = " ".join(done.stderr.split())  # CMake breaks and indents lines
+    assert "ORT_INCLUDE_DIR holds no onnxruntime_cxx_api.h" in said
+    assert f"got {tmp_path}, expected the folder of that file" in said
