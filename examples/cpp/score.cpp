@@ -20,6 +20,7 @@ struct UsageError : std::runtime_error {
 struct Request {
     bool help = false;
     bool only = false;
+    bool metadata = false;  // all of them
     std::string models = EVALTOOL_MODELS;
     std::string option_value;
     std::vector<std::string> files;  // preds, labels, and models
@@ -42,6 +43,7 @@ std::string help(const Program& program) {
            "  MODEL         a loss that evaltool exported, such as " +
            std::filesystem::path(program.focal).filename().string() +
            "; it is run: check where it comes from\n"
+           "  --metadata    print all that a model file says of itself, not only what its loss computes\n"
            "  --only        score with the MODELs alone, without the focal loss\n"
            "  --models DIR  where " +
            program.focal + " is\n                (default " + EVALTOOL_MODELS + ")\n" + program.option_help +
@@ -72,6 +74,8 @@ Request parsed(int argc, char** argv, const Program& program) {
             request.help = true;
         else if (argument == "--only")
             request.only = true;
+        else if (argument == "--metadata")
+            request.metadata = true;
         else if (argument == "--models")
             request.models = value();
         else if (argument == program.option)
@@ -85,15 +89,24 @@ Request parsed(int argc, char** argv, const Program& program) {
     return request;
 }
 
+// Throws InputError unless the path is a file's; the advice is for one that is missing.
+void check_file(const std::string& path, const Program& program, const std::string& advice) {
+    std::error_code error;  // a path that cannot be looked at counts as missing
+    const auto status = std::filesystem::status(path, error);
+    const std::string name = std::filesystem::path(program.focal).filename().string();
+    if (!std::filesystem::exists(status)) throw InputError("no such file", path, advice);
+    if (std::filesystem::is_directory(status))
+        throw InputError("this is a directory", path, "Name the " + name + " in it.");
+    if (!std::filesystem::is_regular_file(status))
+        throw InputError("this is not a regular file", path + ": a device or a pipe", "Name a " + name + " on a disk.");
+}
+
 std::vector<std::string> model_files(const Request& request, const Program& program) {
     std::vector<std::string> files(request.files.begin() + 2, request.files.end());
-    for (const std::string& file : files)
-        if (!std::filesystem::is_regular_file(file)) throw InputError("no such file", file, "Check the path.");
+    for (const std::string& file : files) check_file(file, program, "Check the path.");
     if (request.only) return files;
     const std::string focal = (std::filesystem::path(request.models) / program.focal).string();
-    if (!std::filesystem::is_regular_file(focal))
-        throw InputError("no such file", focal,
-                         "Say with --models where the folder is, or pass --only and models of your own.");
+    check_file(focal, program, "Say with --models where the folder is, or pass --only and models of your own.");
     files.insert(files.begin(), focal);
     return files;
 }
@@ -118,20 +131,6 @@ void check_arrays(const NpyFile& preds, const NpyFile& labels) {
     if (product_of(shape, 1) == 0)
         throw InputError("the samples are empty", preds.name() + ": shape " + text_of(shape),
                          "Only the number of samples may be 0.");
-}
-
-// The metadata are another's text: what could steer a terminal is not passed on.
-std::string printable(std::string text) {
-    std::replace_if(text.begin(), text.end(), [](unsigned char c) { return (c < ' ' && c != '\n') || c == 0x7f; }, '?');
-    return text;
-}
-
-void print_metadata(const std::string& file, const Model& model) {
-    const auto entries = model.metadata();
-    std::fprintf(stderr, "%s\n", file.c_str());
-    if (entries.empty()) std::fprintf(stderr, "  it holds no metadata\n");
-    for (const auto& [key, text] : entries)
-        std::fprintf(stderr, "  %s: %s\n", printable(key).c_str(), printable(text).c_str());
 }
 
 void print(const std::string& text) {
@@ -159,13 +158,16 @@ void score_files(const Request& request, const Program& program) {
     NpyFile preds(request.files[0]);
     NpyFile labels(request.files[1]);
     check_arrays(preds, labels);
-    std::string lines = "# index";
+    const std::vector<std::string> files = model_files(request, program);
     std::vector<std::unique_ptr<Model>> models;
-    for (const std::string& file : model_files(request, program)) {
+    std::vector<Metadata> metadata;
+    for (const std::string& file : files) {
         models.push_back(program.load(file, request.option_value));
-        print_metadata(file, *models.back());
-        lines += "\t" + file;
+        metadata.push_back(models.back()->metadata());
+        print_metadata(file, metadata.back(), request.metadata);
     }
+    std::string lines = "# index";
+    for (const std::string& column : headings(files, metadata)) lines += "\t" + column;
     lines += "\n";
     const int64_t samples = preds.shape()[0];
     const int64_t step = std::max<int64_t>(1, values_per_block / product_of(preds.shape(), 1));
@@ -188,6 +190,11 @@ std::string described(const Array& preds, const Array& labels) {
     for (const Array* array : {&preds, &labels})
         text += (text.empty() ? "" : ", ") + array->name + ": " + name_of(array->dtype) + " " + text_of(array->shape);
     return text;
+}
+
+InputError several_columns(const std::string& model, const std::string& got) {
+    return InputError("the model gives several columns", model + ": gave " + got + ", expected one loss [N]",
+                      "Is it a scorecard? Export the loss itself, as in evaltool export focal.");
 }
 
 void check_losses(const std::string& model, const std::string& dtype, bool is_float, const Shape& shape,

@@ -4,9 +4,9 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "metadata.h"
 #include "npy.h"
 
 // A loss, loaded from a file.
@@ -14,8 +14,8 @@ class Model {
 public:
     virtual ~Model() = default;
 
-    // Returns what the file says of itself: names and texts.
-    virtual std::vector<std::pair<std::string, std::string>> metadata() const = 0;
+    // Returns what the file says of itself.
+    virtual Metadata metadata() const = 0;
 
     // Returns the loss of each sample of a block; throws InputError if the model does not take the arrays.
     virtual std::vector<double> losses(const Array& preds, const Array& labels) = 0;
@@ -33,6 +33,9 @@ struct Program {
 
 // Returns the arrays as messages show them: preds.npy: float32 [8, 3], labels.npy: int64 [8].
 std::string described(const Array& preds, const Array& labels);
+
+// Returns the error of a model that gives more than the losses, as a scorecard does.
+InputError several_columns(const std::string& model, const std::string& got);
 
 // Throws InputError unless the model gave floats [samples].
 void check_losses(const std::string& model, const std::string& dtype, bool is_float, const Shape& shape,

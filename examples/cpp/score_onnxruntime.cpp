@@ -137,24 +137,29 @@ public:
         try {
             session_ = Ort::Session(environment(), path.c_str(), options);
         } catch (const Ort::Exception& error) {
-            throw InputError("not an ONNX model", path + ": " + error.what(), "Copy or export it again.");
+            throw InputError("not an ONNX model", path + ": " + error.what(), 
+                             path.ends_with(".pt") ? "A TorchScript file? Give it to score_torchscript."
+                                                   : "Copy or export it again.");
         }
         for (std::size_t i = 0; i < session_.GetInputCount(); ++i)
             inputs_.push_back(port_of(session_.GetInputNameAllocated(i, allocator_).get(), session_.GetInputTypeInfo(i)));
         std::string names;
         for (const Port& input : inputs_) names += " " + input.name;
+        const std::size_t outputs = session_.GetOutputCount();
         bool gives_loss = false;
-        for (std::size_t i = 0; i < session_.GetOutputCount(); ++i)
+        for (std::size_t i = 0; i < outputs; ++i)
             gives_loss |= std::string(session_.GetOutputNameAllocated(i, allocator_).get()) == "loss";
-        if (inputs_.size() != 2 || inputs_[0].name != "preds" || inputs_[1].name != "labels" || !gives_loss)
+        const bool takes_pair = inputs_.size() == 2 && inputs_[0].name == "preds" && inputs_[1].name == "labels";
+        if (takes_pair && !gives_loss && outputs > 1) throw several_columns(path, std::to_string(outputs) + " values");
+        if (!takes_pair || !gives_loss)
             throw InputError("the model is not a loss",
                              path + ": inputs" + names + (gives_loss ? "" : ", no output loss") +
                                  ", expected inputs preds labels and an output loss",
                              "Name a model that evaltool exported.");
     }
 
-    std::vector<std::pair<std::string, std::string>> metadata() const override {
-        std::vector<std::pair<std::string, std::string>> entries;
+    Metadata metadata() const override {
+        Metadata entries;
         const Ort::ModelMetadata data = session_.GetModelMetadata();
         for (const auto& key : data.GetCustomMetadataMapKeysAllocated(allocator_))
             entries.emplace_back(key.get(), data.LookupCustomMetadataMapAllocated(key.get(), allocator_).get());
@@ -163,6 +168,12 @@ public:
     }
 
     std::vector<double> losses(const Array& preds, const Array& labels) override {
+        if (inputs_[0].takes(preds.shape) && labels.shape == preds.shape && preds.shape.size() > 1 &&
+            inputs_[1].shape.size() + 1 == labels.shape.size())
+            throw InputError("the model takes class labels",
+                             labels.name + ": " + name_of(labels.dtype) + " " + text_of(labels.shape) + ", expected " +
+                                 inputs_[1].text() + "\n  " + path_,
+                             "The labels look one-hot: save labels.argmax(axis=1).");
         if (!inputs_[0].takes(preds.shape) || !inputs_[1].takes(labels.shape))
             throw InputError("the model takes another shape",
                              path_ + "\n  " + described(preds, labels) + ", expected " + inputs_[0].text() + " and " +

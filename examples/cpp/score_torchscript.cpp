@@ -42,14 +42,16 @@ public:
         } catch (const std::exception& error) {
             const std::string reason = cause(error);  // the first sentence; the others guess
             throw InputError("not a TorchScript file", path + ": " + reason.substr(0, reason.find(". ")),
-                             "Save it with torch.jit.script(module).save(path).");
+                             path.ends_with(".onnx") ? "An ONNX file? Give it to score_onnxruntime."
+                                                     : "Save it with torch.jit.script(module).save(path).");
         }
+        check_forward();
         metadata_ = files["metadata.json"];
     }
 
-    std::vector<std::pair<std::string, std::string>> metadata() const override {
+    Metadata metadata() const override {
         if (metadata_.empty()) return {};
-        return {{"metadata.json", metadata_}};
+        return fields_of(metadata_);
     }
 
     std::vector<double> losses(const Array& preds, const Array& labels) override {
@@ -64,10 +66,12 @@ public:
                              path_ + ": " + cause(error) + "\n  " + described(preds, labels),
                              "Is it the loss for this task?");
         }
+        if (result.isTuple())
+            throw several_columns(path_, std::to_string(result.toTupleRef().elements().size()) + " values");
         if (!result.isTensor())
             throw InputError("the model does not give one loss per sample",
                              path_ + ": gave a " + result.tagKind() + ", expected a tensor [N]",
-                             "Export the loss itself, not a network.");
+                             "Name a model that evaltool exported.");
         const torch::Tensor values = result.toTensor();
         check_losses(path_, torch::toString(values.scalar_type()), values.is_floating_point(), values.sizes().vec(),
                      preds.shape[0]);
@@ -76,6 +80,24 @@ public:
     }
 
 private:
+    // Throws InputError unless the module can be called with two arguments; a network takes one.
+    void check_forward() const {
+        std::string names;
+        int64_t given = 0, needed = 0;
+        if (const auto forward = module_.find_method("forward")) {
+            for (const c10::Argument& argument : forward->function().getSchema().arguments()) {
+                if (argument.name() == "self") continue;
+                names += " " + argument.name();
+                ++given;
+                needed += !argument.default_value();
+            }
+        }
+        if (given < 2 || needed > 2)
+            throw InputError("the model is not a loss",
+                             path_ + ": inputs" + (names.empty() ? " none" : names) + ", expected inputs preds labels",
+                             "Name a model that evaltool exported.");
+    }
+
     std::string path_;
     torch::Device device_;
     torch::jit::Module module_;

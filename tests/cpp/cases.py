@@ -6,7 +6,21 @@ import torch
 from evaltool.losses import BinaryCrossEntropyLoss, DiceLoss, FocalLoss
 
 TOLERANCE = 1e-6  # absolute up to 1, relative beyond
-METADATA = {"format": 1, "name": "focal", "kind": "loss", "formula": "alpha_t (1 - p_t)^gamma (-log p_t)"}
+METADATA = {
+    "format": 1,
+    "name": "focal",
+    "kind": "loss",
+    "formula": 'alpha_t (1 - p_t)^gamma (-log p_t), "quoted"',
+    "parameters": {"gamma": 2.0, "alpha": [1.0, 0.5]},
+    "ignore_index": -100,
+}
+TOLD = [
+    "  name: focal",
+    '  formula: alpha_t (1 - p_t)^gamma (-log p_t), "quoted"',
+    '  parameters: {"gamma": 2.0, "alpha": [1.0, 0.5]}',
+    "  ignore_index: -100",
+]
+MORE = ["  format: 1", "  kind: loss"]
 
 
 def columns(done):

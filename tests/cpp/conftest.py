@@ -51,6 +51,7 @@ def modules(tmp_path_factory):
         "mean": FocalLoss(reduction="mean"),
         "weighted": FocalLoss(alpha=[1.0, 2.0]),
         "pair": Pair(),
+        "network": torch.nn.Linear(3, 3),
     }
     for name, module in others.items():
         scripted(module).save(str(folder / f"{name}.pt"))

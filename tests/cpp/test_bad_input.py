@@ -153,8 +153,8 @@ BAD_MODELS = {
         '  Export the loss with reduction="none".'
     ),
     "pair": (
-        "the model does not give one loss per sample\n  {}: gave a Tuple, expected a tensor [N]\n"
-        "  Export the loss itself, not a network."
+        "the model gives several columns\n  {}: gave 2 values, expected one loss [N]\n"
+        "  Is it a scorecard? Export the loss itself, as in evaltool export focal."
     ),
     "weighted": (
         "the model does not take these arrays\n  {}: builtins.ValueError: 2 numbers per class, expected 1 or 3 = C\n"
@@ -171,14 +171,31 @@ def test_a_model_that_does_not_fit_is_told(run, modules, name):
     assert done.stderr == f"{path}\n  it holds no metadata\nerror: {BAD_MODELS[name].format(path)}\n"
 
 
-def test_a_file_that_is_no_torchscript_is_told(run, tmp_path):
-    (tmp_path / "bad.pt").write_text("no zip")
-    done = run("score_torchscript", "--only", "bad.pt", preds=numbers("f4", 4, 3), labels=classes("i8", 3, 4))
+def test_a_network_is_told_when_it_is_loaded(run, modules):
+    path = modules / "network.pt"
+    done = run("score_torchscript", "--only", path, preds=numbers("f4", 4, 3), labels=classes("i8", 3, 4))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"error: the model is not a loss\n  {path}: inputs input, expected inputs preds labels\n"
+        "  Name a model that evaltool exported.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("bad.pt", "Save it with torch.jit.script(module).save(path)."),
+        ("bad.onnx", "An ONNX file? Give it to score_onnxruntime."),
+    ],
+)
+def test_a_file_that_is_no_torchscript_is_told(run, tmp_path, name, message):
+    (tmp_path / name).write_text("no zip")
+    done = run("score_torchscript", "--only", name, preds=numbers("f4", 4, 3), labels=classes("i8", 3, 4))
     assert (done.returncode, done.stdout) == (2, "")
     what, where, advice = done.stderr.splitlines()
     assert what == "error: not a TorchScript file"
-    assert where.startswith("  bad.pt: PytorchStreamReader failed")  # the rest is PyTorch's
-    assert advice == "  Save it with torch.jit.script(module).save(path)."
+    assert where.startswith(f"  {name}: PytorchStreamReader failed")  # the rest is PyTorch's
+    assert advice == f"  {message}"
 
 
 USAGE = "usage: score_torchscript [options] PREDS LABELS [MODEL...]\nerror: "
@@ -187,6 +204,8 @@ BAD_ARGUMENTS = {
     "--model": f"{USAGE}no such option: --model",
     "--device": f"{USAGE}--device needs a value",
     "no.pt": "error: no such file\n  no.pt\n  Check the path.",
+    "/dev/null": "error: this is not a regular file\n  /dev/null: a device or a pipe\n  Name a model.pt on a disk.",
+    "/": "error: this is a directory\n  /\n  Name the model.pt in it.",
     "--models here": "error: no such file\n  here/torchscript/focal/1/model.pt\n"
     "  Say with --models where the folder is, or pass --only and models of your own.",
     "--only dice.pt --device tpux": "error: no such device\n  --device: got tpux, expected cpu, cuda or cuda:1\n"

@@ -3,6 +3,7 @@
 The wheel has no headers: the tests need the environment's ORT_INCLUDE_DIR, or headers in the system's folders.
 """
 
+import json
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from evaltool.losses import FocalLoss
-from tests.cpp.cases import CASES, METADATA, TOLERANCE, classes, columns, expected, numbers
+from tests.cpp.cases import CASES, METADATA, MORE, TOLD, TOLERANCE, classes, columns, expected, numbers
 
 pytestmark = pytest.mark.slow
 
@@ -61,7 +62,9 @@ def export(path, preds, labels, axes):
             output_names=["loss"],
             verbose=False,
         )
-    program.model.metadata_props.update({key: str(value) for key, value in METADATA.items()})
+    program.model.metadata_props.update(
+        {key: value if isinstance(value, str) else json.dumps(value) for key, value in METADATA.items()}
+    )
     program.save(str(path))
 
 
@@ -76,9 +79,12 @@ def test_onnxruntime_prints_what_python_computes(run, onnx_models, case):
 
 def test_onnxruntime_prints_the_metadata(run, onnx_models):
     preds, labels = numbers("f4", 4, 3), classes("i8", 3, 4)
-    done = run("score_onnxruntime", *onnx_models.models, *onnx_models.library, preds=preds, labels=labels)
-    entries = [f"  {key}: {value}" for key, value in sorted(METADATA.items())]
-    assert done.stderr.splitlines() == [str(onnx_models.focal), *entries]
+    arguments = *onnx_models.models, *onnx_models.library
+    done = run("score_onnxruntime", *arguments, preds=preds, labels=labels)
+    assert columns(done)[0] == ["focal"]
+    assert done.stderr.splitlines() == [str(onnx_models.focal), *TOLD, "  and 2 more with --metadata"]
+    done = run("score_onnxruntime", *arguments, "--metadata", preds=preds, labels=labels)
+    assert done.stderr.splitlines() == [str(onnx_models.focal), *TOLD, *MORE]
 
 
 def told(run, onnx_models, preds, labels, *arguments):
@@ -109,6 +115,28 @@ def test_onnxruntime_tells_which_shape_the_model_takes(run, onnx_models):
     )
 
 
+def test_onnxruntime_tells_labels_that_are_one_hot(run, onnx_models):
+    assert told(run, onnx_models, numbers("f4", 4, 3), np.eye(3, dtype="f4")[[0, 1, 2, 0]]) == (
+        "error: the model takes class labels\n  labels.npy: float32 [4, 3], expected int64 [N]\n"
+        f"  {onnx_models.focal}\n  The labels look one-hot: save labels.argmax(axis=1).\n"
+    )
+
+
+def test_onnxruntime_tells_a_model_of_several_columns(run, onnx_models, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(onnx_models.focal)
+    model.graph.output[0].name = "ce"
+    for node in model.graph.node:
+        node.output[:] = ["ce" if name == "loss" else name for name in node.output]
+    model.graph.output.append(onnx.helper.make_tensor_value_info("labels", onnx.TensorProto.INT64, ["N"]))
+    onnx.save(model, tmp_path / "card.onnx")
+    arrays = numbers("f4", 4, 3), classes("i8", 3, 4)
+    assert told(run, onnx_models, *arrays, "--only", "card.onnx", *onnx_models.library) == (
+        "error: the model gives several columns\n  card.onnx: gave 2 values, expected one loss [N]\n"
+        "  Is it a scorecard? Export the loss itself, as in evaltool export focal.\n"
+    )
+
+
 def test_onnxruntime_tells_a_file_that_is_no_model(run, onnx_models, tmp_path):
     (tmp_path / "bad.onnx").write_text("no protobuf")
     arrays = numbers("f4", 4, 3), classes("i8", 3, 4)
@@ -116,6 +144,9 @@ def test_onnxruntime_tells_a_file_that_is_no_model(run, onnx_models, tmp_path):
     assert what == "error: not an ONNX model"
     assert where.startswith("  bad.onnx: ")  # the rest is ONNX Runtime's
     assert advice == "  Copy or export it again."
+    (tmp_path / "bad.pt").write_text("no protobuf")
+    advice = told(run, onnx_models, *arrays, "--only", "bad.pt", *onnx_models.library).splitlines()[-1]
+    assert advice == "  A TorchScript file? Give it to score_torchscript."
 
 
 def test_onnxruntime_tells_a_library_that_it_cannot_use(run, onnx_models, tmp_path):

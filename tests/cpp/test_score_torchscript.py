@@ -1,7 +1,5 @@
 """score_torchscript prints what Python computes, and the metadata; CMake builds what it can."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -9,7 +7,7 @@ import torch
 from evaltool.losses import FocalLoss
 from evaltool.numerics.scripting import loaded, scripted
 from tests.conftest import ROOT
-from tests.cpp.cases import CASES, METADATA, TOLERANCE, classes, columns, expected, numbers
+from tests.cpp.cases import CASES, MORE, TOLD, TOLERANCE, classes, columns, expected, numbers
 from tests.cpp.conftest import HEADERS, configure
 
 pytestmark = pytest.mark.slow
@@ -36,15 +34,49 @@ def test_float32_losses_are_printed_to_the_last_bit(run, modules):
 
 def test_focal_comes_first_and_metadata_go_to_standard_error(run, modules):
     preds, labels = numbers("f4", 4, 3), classes("i8", 3, 4)
-    done = run("score_torchscript", modules / "dice.pt", "--models", modules / "models", preds=preds, labels=labels)
+    arguments = modules / "dice.pt", "--models", modules / "models"
+    done = run("score_torchscript", *arguments, preds=preds, labels=labels)
     focal = str(modules / "models/torchscript/focal/1/model.pt")
-    assert columns(done)[0] == [focal, str(modules / "dice.pt")]
+    assert columns(done)[0] == ["focal", str(modules / "dice.pt")]
     assert done.stderr.splitlines() == [
         focal,
-        f"  metadata.json: {json.dumps(METADATA)}",
+        *TOLD,
+        "  and 2 more with --metadata",
         str(modules / "dice.pt"),
         "  it holds no metadata",
     ]
+    done = run("score_torchscript", *arguments, "--metadata", preds=preds, labels=labels)
+    assert done.stderr.splitlines()[:-2] == [focal, *TOLD, *MORE]
+
+
+def test_models_of_one_name_are_headed_by_their_paths(run, modules):
+    focal = modules / "models/torchscript/focal/1/model.pt"
+    done = run("score_torchscript", "--only", focal, focal, preds=numbers("f4", 4, 3), labels=classes("i8", 3, 4))
+    assert columns(done)[0] == [str(focal), str(focal)]
+
+
+LISTED = "  name: n\n  inputs: []\n"
+TEXTS = {
+    '{"inputs" : [],"name":"n"}': LISTED,
+    ' {"name": "n",\n "inputs": []\n}\n': LISTED,
+    '{"parameters": {"a": ["}", {"b": "\\"]"}]}}': '  parameters: {"a": ["}", {"b": "\\"]"}]}\n',
+    '{"formula": "\\\\alpha \\u001b[2J \\n"}': "  formula: \\alpha \\u001b[2J \\n\n",
+    '{"own": 1}': "  own: 1\n",
+    "{}": "  it holds no metadata\n",
+    '{"name": "n"': '  metadata.json: {"name": "n"\n',
+    '{"name": }': '  metadata.json: {"name": }\n',
+    '{"name": "n"} x': '  metadata.json: {"name": "n"} x\n',
+    '{"name": "n': '  metadata.json: {"name": "n\n',
+    '{"name": [1': '  metadata.json: {"name": [1\n',
+    "[1]": "  metadata.json: [1]\n",
+}
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_metadata_are_told_a_field_a_line_or_as_they_are(run, tmp_path, text):
+    scripted(FocalLoss()).save(str(tmp_path / "own.pt"), _extra_files={"metadata.json": text})
+    done = run("score_torchscript", "--only", "own.pt", preds=numbers("f4", 4, 3), labels=classes("i8", 3, 4))
+    assert (done.returncode, done.stderr) == (0, f"own.pt\n{TEXTS[text]}")
 
 
 def test_metadata_cannot_steer_the_terminal(run, tmp_path):
