@@ -39,25 +39,30 @@ class GraphLoss:
         self._inputs, self._run = inputs, run
 
     def __call__(self, preds: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss [N].
+        """Return the loss [N]; a softmax of one class is none.
 
         Raises:
             EvaltoolError: the file takes another rank, or a dtype that would lose digits.
         """
         of_preds, of_labels = self._inputs
         # one foreground class comes with an axis of its own, which a file for [N, *S] has not
-        if preds.dim() == len(of_preds.shape) + 1 and preds.size(1) == 1:
+        elements = len(of_preds.shape) == len(of_labels.shape)
+        if elements and preds.dim() == len(of_preds.shape) + 1 and preds.size(1) == 1:
             preds = preds.squeeze(1)
+        no_softmax = not elements and preds.dim() > 2 and preds.size(1) == 1
+        if no_softmax or not (_fits(preds, of_preds) and _fits(labels, of_labels)):
+            one_class = preds.dim() == labels.dim() or preds.size(1) == 1
+            advice = (
+                f"--rank {labels.dim()} --task foreground" if one_class and preds.dim() > 2 else f"--rank {preds.dim()}"
+            )
+            raise EvaltoolError(
+                f"the file takes other shapes\n  {self.path}: {_told(of_preds)} and {_told(of_labels)}, these are "
+                f"{list(preds.shape)} and {list(labels.shape)}\n  There is one file per rank: export it with --rank {rank}."
+            )
         return self._run(self._fitted(preds, of_preds, "preds"), self._fitted(labels, of_labels, "labels"))
 
     def _fitted(self, tensor: Tensor, spec: TensorSpec, role: str) -> Tensor:
         wanted = getattr(torch, spec.dtype, None)
-        sizes = zip(spec.shape, tensor.shape, strict=False)
-        if tensor.dim() != len(spec.shape) or any(isinstance(size, int) and size != n for size, n in sizes):
-            raise EvaltoolError(
-                f"the file takes other shapes\n  {self.path}: {spec.name} {list(spec.shape)}, these are "
-                f"{list(tensor.shape)}\n  There is one file per rank: export it with --rank {tensor.dim()}."
-            )
         if not isinstance(wanted, torch.dtype) or not _keeps(tensor.dtype, wanted):
             dtype = str(tensor.dtype).removeprefix("torch.")
             raise EvaltoolError(
@@ -106,6 +111,16 @@ def _two(path: Path, inputs: Sequence[TensorSpec]) -> list[TensorSpec]:
             "model come from `evaltool predict`."
         )
     return sorted(inputs, key=lambda spec: spec.name == "labels")
+
+
+def _fits(tensor: Tensor, spec: TensorSpec) -> bool:
+    """Whether a tensor has the axes of an input, and the sizes that are fixed."""
+    sizes = zip(spec.shape, tensor.shape, strict=False)
+    return tensor.dim() == len(spec.shape) and all(not isinstance(size, int) or size == n for size, n in sizes)
+
+
+def _told(spec: TensorSpec) -> str:
+    return f"{spec.name} [{', '.join('?' if size is None else str(size) for size in spec.shape)}]"
 
 
 def _keeps(given: torch.dtype, wanted: torch.dtype) -> bool:

@@ -185,7 +185,10 @@ def _check_external(path: Path, tensor: TensorProto, needed: int) -> None:
 def _file_problem(folder: Path, location: str, end: int) -> str:
     """Return what is wrong with a file of external data that is to have ``end`` bytes; nothing if all is well."""
     place = folder
-    for part in PurePosixPath(location).parts:
+    parts = PurePosixPath(location).parts
+    if not parts or location.endswith("/"):
+        return f"is in {location[:200]!r}, which is no file"
+    for part in parts:
         place /= part
         try:
             found = os.lstat(place)

@@ -1,6 +1,7 @@
 """A module as an ONNX graph of primitive operators: opset 18, IR 10, dynamic sizes, no exporter's ballast."""
 
 import json
+import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -105,6 +106,8 @@ def output_shape(output: Tensor, example: tuple[Tensor, Tensor], signature: Sign
 def _exported(
     module: nn.Module, example: tuple[Tensor, Tensor], signature: Signature, outputs: Sequence[str]
 ) -> onnx.ModelProto:
+    # it tells of torchvision's operators, which no loss has
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter about itself
         program = torch.onnx.export(

@@ -43,7 +43,7 @@ class OnnxSession:
     ) -> None:
         self.device = torch.device(device)
         options = ort.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # its errors are raised as well
         options.intra_op_num_threads = threads
         # bytes that look like its own format would be read as that, and nothing has checked them as that
         options.add_session_config_entry("session.load_model_format", "ONNX")

@@ -46,11 +46,11 @@ def compile_pt2(
     Raises:
         EvaltoolError: there is no C++ compiler.
     """
-    compiler = os.environ.get("CXX", "g++")
-    if shutil.which(compiler) is None:
+    compiler = os.environ.get("CXX", "").split() or ["g++"]  # may be "ccache g++"
+    if shutil.which(compiler[0]) is None:
         raise EvaltoolError(
-            f"a pt2 package needs a C++ compiler\n  {compiler}: not found\n  Install g++, or name one in the variable "
-            "CXX."
+            f"a pt2 package needs a C++ compiler\n  {compiler[0]}: not found\n  Install g++, or name another in the "
+            "variable CXX."
         )
     device = torch.device(device)
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (metadata or {}).items()}
@@ -77,6 +77,15 @@ def load_pt2(path: Path, *, trust: bool, device: torch.device | str = "cpu") -> 
         EvaltoolError: the file is missing, not trusted, no pt2 package, or compiled for another device.
     """
     data = artifact_bytes(path, kind="pt2")
+    if (
+        any(name.startswith("models/") for name in archive_names(io.BytesIO(data), path))
+        if data[:2] == b"PK"
+        else False
+    ):
+        raise EvaltoolError(
+            f"an exported program, not a compiled package\n  {path}: written by torch.export.save\n  Compile it: "
+            "torch._inductor.aoti_compile_and_package(torch.export.load(path), package_path=...)."
+        )
     if not data.startswith(b"PK") or "archive_format" not in archive_names(io.BytesIO(data), path):
         raise EvaltoolError(f"not a pt2 package\n  {path}: {len(data)} bytes of something else\n  {ADVICE}")
     check_trusted(path, trust=trust, kind="pt2", data=data)

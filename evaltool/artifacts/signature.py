@@ -73,7 +73,9 @@ class Signature:
     def dynamic_shapes(self) -> tuple[dict[int, Any], dict[int, Any]]:
         """Return the axes that may have any size, as torch.export takes them."""
         names = {size for spec in self.inputs for size in spec.shape if isinstance(size, str)}
-        axes = {name: torch.export.Dim(name) for name in sorted(names)}
+        # a softmax has two classes or more, and losses look whether it is one
+        least = {"C": 2} if self.layout in (SOFTMAX, SHARES) else {}
+        axes = {name: torch.export.Dim(name, min=least.get(name, 0)) for name in sorted(names)}
         of_preds, of_labels = (
             {axis: axes[size] for axis, size in enumerate(spec.shape) if isinstance(size, str)} for spec in self.inputs
         )

@@ -71,10 +71,11 @@ def manifest_of(path: Path, data: bytes | None = None) -> dict[str, Any] | None:
         data: its bytes, where they have been read.
     """
     digest = _digest(path, data)
-    for folder in (path.parent, path.parent.parent):
+    for folder in path.absolute().parents[:2]:  # of a bare file name, parent.parent is where it lies
         manifest = read_manifest(folder / "manifest.json")
         known = manifest.get("sha256")
-        if digest in (list(known.values()) if isinstance(known, dict) else [known]):
+        vouched = list(known.values()) if isinstance(known, dict) else [known]
+        if digest in [text.lower() for text in vouched if isinstance(text, str)]:
             return manifest
     return None
 

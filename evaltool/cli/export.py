@@ -43,7 +43,11 @@ FORMATS = ("torchscript", "onnx", "pt2")
     multiple=True,
     help="Of the preds, one ONNX or pt2 file each; repeatable.  [default: all for ONNX, 2 for pt2]",
 )
-@click.option("--task", type=click.Choice(TASKS), help="What the loss is of, where it may be of several.")
+@click.option(
+    "--task",
+    type=click.Choice([*TASKS, "foreground"]),
+    help="What the loss is of, where it may be of several; foreground is a segmentation of one class, preds [N, *S].",
+)
 @click.option("--preds-are", type=click.Choice(KINDS), default="logits", show_default=True, help="The kind of preds.")
 @click.option("--ignore-index", type=Label(), default=-100, show_default=True, help="Label that counts for nothing.")
 @click.option(
@@ -86,9 +90,10 @@ FORMATS = ("torchscript", "onnx", "pt2")
 def command(losses: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Write each LOSS to files that need no evaltool: TorchScript, ONNX or pt2.
 
-    LOSS is a name or SPEC as in `evaltool score --loss`, or `scorecard` (every column of `evaltool score` in one
-    graph) or `metrics` (the same without losses). Each file is run again in its own runtime and compared with
-    float64; the worst error goes into its manifest. A file that is off is deleted, and the exit status is 1.
+    LOSS is a name or SPEC as in `evaltool score --loss`, where `hard=focal:gamma=5` names the artifact; or `scorecard`
+    (every column of `evaltool score` in one graph), or `metrics` (the same without losses). Each file is run again in
+    its own runtime and compared with float64; the worst error goes into its manifest. A file that is off is deleted,
+    and the exit status is 1.
     """
     # here: --help answers without torch
     from evaltool.export import export
@@ -106,5 +111,6 @@ def command(losses: tuple[str, ...], as_json: bool, **options: Any) -> None:
         click.echo(json.dumps(records, indent=2, ensure_ascii=False))
     elif not failures:
         folder = Path(options["output"])
-        click.echo(f"{len(records)} artifacts in {folder}; check them at any time with `evaltool verify {folder}`")
+        count = f"{len(records)} artifact{'s' if len(records) > 1 else ''}"
+        click.echo(f"{count} in {folder}; check at any time with `evaltool verify {folder}`")
     sys.exit(1 if failures else 0)

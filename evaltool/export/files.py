@@ -5,15 +5,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import torch
+from onnx import numpy_helper
 from torch import Tensor, nn
 
 from evaltool.artifacts.onnx_files import open_onnx
 from evaltool.artifacts.onnx_graphs import onnx_model, parsed_props
 from evaltool.artifacts.pt2 import compile_pt2, load_pt2
-from evaltool.artifacts.signature import Signature, named_outputs
+from evaltool.artifacts.signature import SOFTMAX, Signature, named_outputs
 from evaltool.artifacts.torchscript import load_torchscript
+from evaltool.catalogue import CATALOGUE
 from evaltool.export.comparison import Run
 from evaltool.export.subject import Subject, columns_of, module_of
 from evaltool.numerics.scripting import defined, saved, scripted
@@ -39,7 +42,11 @@ def write_file(
     if kind == "torchscript":
         saved(in_tuple(subject, module), path, {METADATA: json.dumps(metadata, ensure_ascii=False)})
     elif kind == "onnx":
-        onnx.save(onnx_model(module, signature, metadata), path)
+        graph = onnx_model(module, signature, metadata)
+        either = subject["kind"] == "loss" and CATALOGUE[subject["loss"]].kind == "either"
+        if either and signature.layout == SOFTMAX and signature.num_classes is None:
+            refuse_one_class(graph)
+        onnx.save(graph, path)
     else:
         compile_pt2(module, signature, path, metadata, device)
 
@@ -66,6 +73,26 @@ def read_file(path: Path, kind: str, subject: Subject, device: str, *, trust: bo
         lambda preds, labels: named_outputs(package.run([preds, labels]), ["loss"]),
         parsed_props({key: text for key, text in package.metadata.items() if not key.startswith("AOTI_")}),
     )
+
+
+def refuse_one_class(model: onnx.ModelProto) -> None:
+    """Let a graph of a softmax give NaN for preds of one class, of which the module would take the sigmoid."""
+    graph, (output,) = model.graph, model.graph.output
+    for node in graph.node:
+        node.output[:] = ["several" if name == output.name else name for name in node.output]
+    constants = {"axis": np.int64(1), "one": np.int64(1), "nan": np.float32(np.nan)}
+    graph.initializer.extend(
+        numpy_helper.from_array(np.array(value), f"one_class_{n}") for n, value in constants.items()
+    )
+    graph.node.extend(
+        [
+            onnx.helper.make_node("Shape", ["preds"], ["one_class_shape"]),
+            onnx.helper.make_node("Gather", ["one_class_shape", "one_class_axis"], ["one_class_count"]),
+            onnx.helper.make_node("Equal", ["one_class_count", "one_class_one"], ["one_class_found"]),
+            onnx.helper.make_node("Where", ["one_class_found", "one_class_nan", "several"], [output.name]),
+        ]
+    )
+    onnx.checker.check_model(model, full_check=True)
 
 
 def in_tuple(subject: Subject, module: nn.Module) -> torch.jit.ScriptModule:

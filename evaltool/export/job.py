@@ -48,7 +48,8 @@ def export(
         output: repository to write to: ``onnx/focal/1/model.onnx`` and so on.
         formats: "torchscript", "onnx", "pt2"; by default the first two.
         ranks: of the preds, one ONNX or pt2 file each; by default all for ONNX and 2 for pt2.
-        task: what the losses are of, where they may be of several.
+        task: what the losses are of, where they may be of several: a task, or "foreground", a segmentation of one
+            foreground class.
         preds_are: "logits", "probs" or "log-probs".
         ignore_index: label that counts for nothing.
         class_weights: one number per class, a file of them, or a rule on the counts.

@@ -76,7 +76,7 @@ def subjects(
             found += [
                 _card(text, card, preds_are, ignore_index, class_weights, counts)
                 for card in CARDS
-                if task is None or CARDS[card][0] == task
+                if task in (None, card, CARDS[card][0])
             ]
         else:
             found.append(_loss(parse_spec(text), task, preds_are, ignore_index, class_weights, counts))
@@ -108,8 +108,7 @@ def ranks_of(subject: Subject) -> tuple[int, ...]:
         return RANKS_OF_TASK[_card_of(subject)]
     entry = CATALOGUE[subject["loss"]]
     if subject.get("task"):
-        foreground = subject["activation"] == "sigmoid"
-        return RANKS_OF_TASK["foreground" if foreground and subject["task"] == "segmentation" else subject["task"]]
+        return RANKS_OF_TASK[subject["task"]]
     if entry.kind == "real":
         return ALL_RANKS
     if entry.kind == "sigmoid" and signature_of(subject, 2).num_classes is not None:
@@ -162,14 +161,22 @@ def _loss(
     counts: Sequence[float] | None,
 ) -> Subject:
     entry = spec.entry
-    meant = task or _usual_task(spec)
-    foreground = meant == "segmentation" and entry.kind == "sigmoid"
+    meant, foreground = CARDS[task or _usual_task(spec)]
+    foreground = foreground or (meant == "segmentation" and entry.kind == "sigmoid")
     record = _record(spec, meant, foreground, preds_are, ignore_index, class_weights, counts)
     softmax = entry.outputs(meant, foreground) == "softmax"
+    if foreground and softmax:
+        raise EvaltoolError(
+            f"the loss {spec.name} is one of several classes\n  {spec.text}: `evaltool score` gives it background and "
+            "foreground\n  Export a loss of a sigmoid, such as bce, binary-focal or dice."
+        )
     activation = "auto" if task is None else ("softmax" if softmax else "sigmoid")
+    name = spec.column
+    if entry.kind == "either" and task in ("multilabel", "foreground"):
+        name = f"{name}_{task}"  # beside the softmax of the same name
     subject = {
         "kind": "loss",
-        "name": spec.column,
+        "name": name,
         "preds_are": preds_are,
         "ignore_index": ignore_index,
         "loss": spec.name,

@@ -42,10 +42,14 @@ def subject_of(metadata: Mapping[str, Any]) -> Subject:
             "its fields\n  Write the file with evaltool export."
         )
     subject = {name: metadata[name] for name in wanted}
-    known = subject["preds_are"] in KINDS and type(subject["ignore_index"]) is int
-    if not known or ("task" in subject and subject["task"] not in TASKS):
+    index = subject["ignore_index"]
+    known = subject["preds_are"] in KINDS and type(index) is int and -(2**63) <= index < 2**63
+    if kind != "loss":
+        known = known and subject["task"] in TASKS and type(subject["foreground"]) is bool
+    if not known:
         raise EvaltoolError(
-            f"the metadata does not say what is computed\n  {subject}\n  Write the file with evaltool export."
+            f"the metadata does not say what is computed\n  {str(subject)[:200]}\n  Write the file with evaltool "
+            "export."
         )
     for item in [subject] if kind == "loss" else subject["losses"]:
         if item["loss"] not in CATALOGUE:

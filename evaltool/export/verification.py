@@ -7,11 +7,14 @@ from typing import Any
 
 from evaltool.artifacts.trust import file_sha256, read_manifest
 from evaltool.errors import EvaltoolError
+from evaltool.export.comparison import LIMIT
 from evaltool.export.files import SUFFIXES, read_file
+from evaltool.export.request import ALL_RANKS
 from evaltool.export.subject import Subject, signature_of, subject_of
 from evaltool.export.triton import BACKENDS, triton_config
 from evaltool.export.write import CONFIG, MANIFEST, Item, measured, specs_of, too_far_off
 
+LARGEST_CONFIG = 1 << 20  # bytes
 MEASURED = ("sha256", "errors", "worst_error")  # in a manifest and not in the file
 
 
@@ -76,8 +79,9 @@ def verified(manifest: Path, *, device: str = "cpu") -> Iterator[Verified]:
             yield _file(manifest.parent, path, told, digest, device)
         except EvaltoolError as error:
             yield Verified(str(path), None, None, str(error))
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            yield Verified(str(path), None, None, f"the manifest does not say what the file computes: {error!r}")
+        except (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
+            reason = f"{type(error).__name__}: {str(error)[:200]}"
+            yield Verified(str(path), None, None, f"the manifest does not say what the file computes\n  {reason}")
 
 
 def _file(folder: Path, path: Path, told: Mapping[str, Any], digest: str, device: str) -> Verified:
@@ -99,6 +103,8 @@ def _file(folder: Path, path: Path, told: Mapping[str, Any], digest: str, device
     failure: str | None
     if inside != {name: value for name, value in told.items() if name not in MEASURED}:
         failure = f"the file's metadata differ from the manifest's in {', '.join(_differing(inside, told))}"
+    elif not _is_measured(told, errors):
+        failure = "the manifest's errors are not those of the hard cases, or more than is allowed"
     else:
         failure = too_far_off(errors) or (_config_failure(folder, kind, told) if kind in BACKENDS else None)
     return Verified(str(path), errors[case], case, failure)
@@ -112,13 +118,15 @@ def item_of(kind: str, subject: Subject, told: Mapping[str, Any]) -> Item:
     """
     try:
         inputs = {item["name"]: item for item in told["inputs"]}
-        ranks = tuple(int(rank) for rank in told["ranks"])
+        ranks = tuple(told["ranks"])
+        if not ranks or not set(ranks) <= set(ALL_RANKS):
+            raise ValueError(f"ranks {str(ranks)[:100]}, expected some of {ALL_RANKS}")
         rank = len(inputs["preds"]["shape"])
         signature = signature_of(subject, rank, inputs["preds"]["dtype"], inputs["labels"]["dtype"])
         shapes = [list(spec.shape) for spec in signature.inputs]
         if shapes != [inputs["preds"]["shape"], inputs["labels"]["shape"]]:
             raise ValueError(f"inputs {list(inputs.values())}, expected shapes {shapes}")
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"no inputs and ranks: {error!r}") from None
     return Item(kind, subject, signature, ranks)
 
@@ -129,10 +137,23 @@ def _differing(inside: Mapping[str, Any], told: Mapping[str, Any]) -> list[str]:
     return [name for name in names if inside.get(name, nothing) != told.get(name, nothing)]
 
 
+def _is_measured(told: Mapping[str, Any], errors: Mapping[str, float]) -> bool:
+    """Whether a manifest tells an error of every case, none of them more than allowed, and the worst of them."""
+    said = told.get("errors")
+    if not isinstance(said, dict) or said.keys() != errors.keys():
+        return False
+    return all(isinstance(e, float) and 0 <= e <= LIMIT for e in said.values()) and told.get("worst_error") == max(
+        said.values()
+    )
+
+
 def _config_failure(folder: Path, kind: str, told: Mapping[str, Any]) -> str | None:
     """Return what is wrong with the server's description of an artifact."""
     try:
-        text = (folder / CONFIG).read_text("utf-8")
+        if not (folder / CONFIG).is_file():  # a pipe would be waited for
+            return f"{CONFIG} is missing or no text"
+        with (folder / CONFIG).open("rb") as file:
+            text = file.read(LARGEST_CONFIG).decode()
     except (OSError, UnicodeDecodeError):
         return f"{CONFIG} is missing or no text"
     expected = triton_config(kind, told["name"], specs_of(told, "inputs"), specs_of(told, "outputs"))

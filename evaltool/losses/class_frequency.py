@@ -203,4 +203,4 @@ class SeesawLoss(SoftmaxLoss):
 def of_label(values: Tensor, labels: Tensor, preds: Tensor) -> Tensor:
     """Return per-class values [C] at each label, [N, 1, *S] to stand beside preds, or a single value [1] as it is."""
     own = chosen(values, labels, preds.size(1))
-    return own if own.numel() == 1 else own.unsqueeze(1)
+    return own if values.numel() == 1 else own.unsqueeze(1)

@@ -70,7 +70,7 @@ def shifted(differences: Differences, shifts: Tensor) -> Differences:
     """Return differences with shifts, [N, C, *S] or what broadcasts to it, added; a shift of -inf masks a class."""
     masked = (differences.high == -torch.inf) | (shifts == -torch.inf)
     high = torch.where(masked, torch.full_like(differences.high, -torch.inf), differences.high + shifts)
-    low = differences.low + sum_error(differences.high, shifts.expand_as(differences.high))
+    low = differences.low + sum_error(differences.high, shifts)
     return Differences(high, torch.where(masked, torch.zeros_like(low), low))
 
 
@@ -82,6 +82,7 @@ def odds_of(differences: Differences, labels: Tensor) -> LabelOdds:
     largest = torch.where(largest.isinf(), torch.zeros_like(largest), largest)
     weights = (rest - largest.unsqueeze(1)).exp()
     total = weights.sum(1)
+    masked = masked & ~total.isnan()  # ONNX Runtime's largest of NaN and -inf is -inf
     log_total = torch.where(masked, torch.ones_like(total), total).log()
     low = (weights * differences.low).sum(1).detach() / total.detach() + sum_error(largest, log_total)
     u = torch.where(masked, torch.full_like(log_total, -torch.inf), largest + log_total)

@@ -96,6 +96,7 @@ def softmax_odds(preds: Tensor, labels: Tensor, preds_are: str) -> tuple[LabelOd
     largest = torch.where(masked, torch.zeros_like(largest), largest)
     weights = (rest - largest.unsqueeze(1)).exp()
     total = weights.sum(1)
+    masked = masked & ~total.isnan()  # ONNX Runtime's largest of NaN and -inf is -inf
     gap = largest - own
     log_total = torch.where(masked, torch.ones_like(total), total).log()
     low = sum_error(largest, -own) + sum_error(gap, log_total)

@@ -27,7 +27,7 @@ def test_export_says_what_it_wrote(cli):
     assert result.stdout == (
         f"exported/torchscript/focal/1/model.pt  {sizes[0]:,} bytes, worst error {worst[0]:.1e}\n"
         f"exported/torchscript/wide/1/model.pt  {sizes[1]:,} bytes, worst error {worst[1]:.1e}\n"
-        "2 artifacts in exported; check them at any time with `evaltool verify exported`\n"
+        "2 artifacts in exported; check at any time with `evaltool verify exported`\n"
     )
     again = cli("verify", "exported")
     assert again.exit_code == 0

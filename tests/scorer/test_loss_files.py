@@ -2,6 +2,7 @@
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
@@ -15,8 +16,8 @@ NAMES = {
     "multiclass": ["ce", "focal", "dice"],
     "segmentation": ["ce", "focal", "dice"],
     "binary": ["bce", "binary_focal", "dice"],
-    "multilabel": ["bce", "binary_focal"],
-    "foreground": ["bce", "binary_focal"],
+    "multilabel": ["bce", "binary_focal", "dice"],
+    "foreground": ["bce", "binary_focal", "dice"],
     "regression": ["l1", "mse"],
 }
 
@@ -30,7 +31,8 @@ def test_artifacts_give_the_columns_of_every_task(task, kind):
         labels[3] = -100
     suffix = "1/model.onnx" if kind == "onnx" else "1/model.pt"
     rank = RANK.get(task, "") if kind == "onnx" else ""
-    files = [f"{name}_file={ROOT}/models/{kind}/{name}{rank}/{suffix}" for name in NAMES[task]]
+    form = {"dice": f"dice_{task}"} if kind == "onnx" and task in ("multilabel", "foreground") else {}
+    files = [f"{name}_file={ROOT}/models/{kind}/{form.get(name, name)}{rank}/{suffix}" for name in NAMES[task]]
     scores = evaltool.score(
         preds, labels, losses=[name.replace("_", "-") for name in NAMES[task]], module=files, engine="torchscript"
     )
@@ -90,9 +92,19 @@ def test_file_of_another_rank():
     with pytest.raises(EvaltoolError) as caught:
         evaltool.score(preds, labels, module=path)
     assert str(caught.value) == (
-        f"the file takes other shapes\n  {path}: preds ['N', 'C'], these are [60, 4, 6, 5]\n"
+        f"the file takes other shapes\n  {path}: preds [N, C] and labels [N], these are [60, 4, 6, 5] and [60, 6, 5]\n"
         "  There is one file per rank: export it with --rank 4."
     )
+
+
+def test_softmax_of_one_class_is_none():
+    """What TorchScript takes for a sigmoid, a graph of a softmax refuses: by its rank, and as NaN where it is asked."""
+    preds, labels = problem("foreground")
+    path = ROOT / "models/onnx/dice_rank4/1/model.onnx"
+    with pytest.raises(EvaltoolError, match=r"export it with --rank 3 --task foreground\.$"):
+        evaltool.score(preds, labels, module=path)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    assert np.isnan(session.run(None, {"preds": preds, "labels": labels})[0]).all()
 
 
 def test_file_of_a_narrower_dtype(tmp_path):
