@@ -51,13 +51,12 @@ class GraphLoss:
             preds = preds.squeeze(1)
         no_softmax = not elements and preds.dim() > 2 and preds.size(1) == 1
         if no_softmax or not (_fits(preds, of_preds) and _fits(labels, of_labels)):
-            one_class = preds.dim() == labels.dim() or preds.size(1) == 1
-            advice = (
-                f"--rank {labels.dim()} --task foreground" if one_class and preds.dim() > 2 else f"--rank {preds.dim()}"
-            )
+            one_class = preds.dim() > 2 and (preds.dim() == labels.dim() or preds.size(1) == 1)
+            rank = f"{labels.dim()} --task foreground" if one_class else preds.dim()
             raise EvaltoolError(
                 f"the file takes other shapes\n  {self.path}: {_told(of_preds)} and {_told(of_labels)}, these are "
-                f"{list(preds.shape)} and {list(labels.shape)}\n  There is one file per rank: export it with --rank {rank}."
+                f"{list(preds.shape)} and {list(labels.shape)}\n"
+                f"  There is one file per rank: export it with --rank {rank}."
             )
         return self._run(self._fitted(preds, of_preds, "preds"), self._fitted(labels, of_labels, "labels"))
 
