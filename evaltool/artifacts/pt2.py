@@ -77,16 +77,13 @@ def load_pt2(path: Path, *, trust: bool, device: torch.device | str = "cpu") -> 
         EvaltoolError: the file is missing, not trusted, no pt2 package, or compiled for another device.
     """
     data = artifact_bytes(path, kind="pt2")
-    if (
-        any(name.startswith("models/") for name in archive_names(io.BytesIO(data), path))
-        if data[:2] == b"PK"
-        else False
-    ):
+    names = archive_names(io.BytesIO(data), path) if data.startswith(b"PK") else set()
+    if "models/model.json" in names and not any(name.startswith("data/aotinductor/") for name in names):
         raise EvaltoolError(
             f"an exported program, not a compiled package\n  {path}: written by torch.export.save\n  Compile it: "
             "torch._inductor.aoti_compile_and_package(torch.export.load(path), package_path=...)."
         )
-    if not data.startswith(b"PK") or "archive_format" not in archive_names(io.BytesIO(data), path):
+    if "archive_format" not in names:
         raise EvaltoolError(f"not a pt2 package\n  {path}: {len(data)} bytes of something else\n  {ADVICE}")
     check_trusted(path, trust=trust, kind="pt2", data=data)
     # the loader wants a path; under this one lies what was judged
