@@ -28,6 +28,8 @@ def files(tmp_path):
     np.save(tmp_path / "features.npy", FEATURES)
     np.save(tmp_path / "bias.npy", FEATURES[:, :3])
     np.save(tmp_path / "labels.npy", RNG.integers(0, 3, 60))
+    (tmp_path / "link.npy").symlink_to("features.npy")
+    (tmp_path / "dangling.npy").symlink_to("no_such.npy")
 
 
 def plain(text):
@@ -118,6 +120,26 @@ error: not a model that can be run
     "predict linear.onnx features.npy -o labels.npy": """\
 error: the output exists
   labels.npy
+  Pass --overwrite to replace it, or name another with -o.
+""",
+    "predict linear.onnx features.npy -o features.npy": """\
+error: the output is what the predictions are made from
+  features.npy: the same file as features.npy
+  Name another file with -o.
+""",
+    "predict linear.onnx features=features.npy -o ./features.npy --overwrite": """\
+error: the output is what the predictions are made from
+  features.npy: the same file as features.npy
+  Name another file with -o.
+""",
+    "predict linear.onnx features.npy -o link.npy --overwrite": """\
+error: the output is what the predictions are made from
+  link.npy: the same file as features.npy
+  Name another file with -o.
+""",
+    "predict linear.onnx features.npy -o dangling.npy": """\
+error: the output exists
+  dangling.npy
   Pass --overwrite to replace it, or name another with -o.
 """,
     "predict linear.onnx features.npy -o p.npy --output-name probs": """\
