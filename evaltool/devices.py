@@ -28,7 +28,8 @@ def chosen_device(device: str) -> torch.device:
             built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA"
             raise EvaltoolError(
                 f"there is no such GPU\n  --device {device}: {count} CUDA devices found, torch {torch.__version__} is "
-                f"built with {built}\n  Use --device cpu, or install a torch build and driver that see the GPU."
+                f"built with {built}\n  Use --device cpu, or install a driver and a torch build that see the GPU, for "
+                "ONNX onnxruntime-gpu as well; `evaltool doctor` shows what is there."
             )
     return chosen
 

@@ -2,7 +2,11 @@
 
 import errno
 import importlib
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -19,6 +23,28 @@ COMMANDS = {
     "losses": "evaltool.cli.losses",
     "doctor": "evaltool.cli.doctor",
 }
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, by which schedulers and ``kill`` end a job; it cleans up as after Ctrl-C."""
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """Let SIGTERM raise ``Terminated``, once: a second one does not break off the cleaning up."""
+
+    def terminate(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # no other thread may set handlers
+        return
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class LazyGroup(click.Group):
@@ -38,7 +64,8 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; what the user can mend is told without a traceback, with exit status 2."""
         try:
-            return super().invoke(ctx)
+            with _sigterm_raises():
+                return super().invoke(ctx)
         except EvaltoolError as error:
             click.echo(f"error: {error}", err=True)
             sys.exit(2)
@@ -47,6 +74,9 @@ class LazyGroup(click.Group):
                 raise  # click ends quietly when nobody reads on
             click.echo(f"error: {error.strerror}\n  {error.filename or 'standard output'}", err=True)
             sys.exit(2)
+        except Terminated:
+            click.echo("terminated: nothing was written", err=True)
+            sys.exit(143)
         except KeyboardInterrupt:
             click.echo("interrupted: nothing was written", err=True)
             sys.exit(130)

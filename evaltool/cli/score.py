@@ -59,7 +59,7 @@ from evaltool.schema import ENGINES, KINDS, PREDS_DTYPES, PROGRESS, TASKS, WEIGH
     "modules",
     metavar="FILE",
     multiple=True,
-    help="TorchScript file (preds, labels) -> [N] as one more column; column=FILE names it; repeatable.",
+    help=".onnx, .pt or .pt2 file (preds, labels) -> [N] as one more column; column=FILE names it; repeatable.",
     shell_complete=paths("file"),
 )
 @click.option(

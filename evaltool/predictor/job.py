@@ -1,6 +1,8 @@
 """``predict``: stream inputs through a model into a .npy file."""
 
+import os
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -61,7 +63,7 @@ def predict(
         raise ValueError(f"progress={progress!r}, expected None, {', '.join(PROGRESS)}")
     if dtype is not None and dtype not in OUTPUT_DTYPES:
         raise ValueError(f"dtype={dtype!r}, expected {', '.join(OUTPUT_DTYPES)}")
-    check_npy_output(Path(output), overwrite=overwrite)
+    check_npy_output(Path(output), overwrite=overwrite, sources=_paths(model, inputs))
     started = time.monotonic()
     with (
         opened_progress(progress, doing="predicting", done="predicted") as watcher,
@@ -133,6 +135,12 @@ def model_rows(
     except BaseException:
         opened.close()
         raise
+
+
+def _paths(model: str | Path, inputs: Any) -> list[Path]:
+    """Return the files that are read."""
+    sources = [model, *(inputs.values() if isinstance(inputs, Mapping) else [inputs])]
+    return [Path(source) for source in sources if isinstance(source, (str, os.PathLike))]
 
 
 def _opened(path: Path, trust: bool, device: str, watcher: Watcher) -> Model:

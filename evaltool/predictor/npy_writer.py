@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ class NpyWriter:
         path: the file.
         shape: of the whole array.
         dtype: its dtype.
-        overwrite: replace a file that is there.
+        overwrite: replace a file that is there; of a link the link, not what it points to.
 
     Raises:
         EvaltoolError: the file exists (and ``overwrite`` is off) or cannot be written.
@@ -81,8 +81,8 @@ class NpyWriter:
             self._partial.unlink(missing_ok=True)
 
 
-def check_npy_output(path: Path, *, overwrite: bool) -> None:
-    """Raise EvaltoolError if an array must not or cannot be written to a path."""
+def check_npy_output(path: Path, *, overwrite: bool, sources: Iterable[Path] = ()) -> None:
+    """Raise EvaltoolError if an array must not or cannot be written to a path, as to one of its sources."""
     if path.is_dir():
         raise EvaltoolError(f"the output is a directory\n  {path}\n  Name a .npy file with -o.")
     if path.suffix != ".npy":
@@ -91,7 +91,13 @@ def check_npy_output(path: Path, *, overwrite: bool) -> None:
         )
     if not path.parent.is_dir():
         raise EvaltoolError(f"no such directory\n  {path.parent}\n  Make it, or name another file with -o.")
-    if path.exists() and not overwrite:
+    for source in sources:
+        if path.exists() and source.exists() and path.samefile(source):
+            raise EvaltoolError(
+                f"the output is what the predictions are made from\n  {path}: the same file as {source}\n"
+                "  Name another file with -o."
+            )
+    if os.path.lexists(path) and not overwrite:  # a link that leads nowhere is there too
         raise EvaltoolError(f"the output exists\n  {path}\n  Pass --overwrite to replace it, or name another with -o.")
 
 

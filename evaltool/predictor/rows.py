@@ -26,6 +26,8 @@ KEPT_BYTES = 1 << 26  # where all predictions take no more, none is computed twi
 KEPT_BLOCKS = 4  # else the last ones stay, for readers that are late
 # a model that squeezes its batch's axis away is right for every number of rows but one
 FEWEST_ROWS = 2
+# integers that few operators take for ids; a file that does not say what it takes is given them as they are
+NARROW = {torch.uint8, torch.int8, torch.uint16, torch.int16, torch.uint32, torch.int32}
 
 Result = TypeVar("Result")
 
@@ -62,13 +64,13 @@ class ModelRows:
         self._asked = batch_size
         self._blocks: OrderedDict[int, Tensor] = OrderedDict()
         self._keeps_all = False
+        self._fills = False  # a model may take one number of rows alone: the last block is then filled up to the step
         # a thread of its own: engines let those that read compute with one core each
         self._worker = ThreadPoolExecutor(1)
         self.output = output_name
         self.shape: tuple[int, ...] = ()
         watcher.decided([feed.cast for feed in feeds if feed.cast])
         first = self._in_worker(self._first)
-        self.shape = (self._n, *first.shape[1:])
         self.name = f"{self.output} of {model.path}"
         kind = str(first.dtype).removeprefix("torch.")
         if kind not in TENSOR_DTYPES or first.dtype.is_complex:
@@ -105,6 +107,8 @@ class ModelRows:
         self.step = self._asked or FEWEST_ROWS
         self._fit_step()
         first = self._joined(0, min(self._n, self.step), on_grid=True)
+        self.shape = (self._n, *first.shape[1:])
+        self._check_other_batch()
         if not self._asked and self.step >= FEWEST_ROWS:  # else memory ran out at two rows
             self._blocks.clear()
             numbers = int(np.prod(first.shape[1:], dtype=np.int64)) * first.itemsize
@@ -114,6 +118,23 @@ class ModelRows:
             self.step = max(FEWEST_ROWS, 1 << max(fits, 1).bit_length() - 1)
             self._fit_step()
         return first
+
+    def _check_other_batch(self) -> None:
+        """Run another number of rows: where sizes coincide, one alone does not tell rows from a reduced batch.
+
+        Raises:
+            EvaltoolError: the output does not follow the number of rows.
+        """
+        if self.step == 1 or self._fills or self.model.most is not None:
+            return
+        other = max(self.model.fewest, FEWEST_ROWS) + 1
+        other += other == self._size(min(self._n, self.step))
+        try:
+            self._batch(0, min(self._n, other), other)
+        except AnotherBatchError:
+            self._fit_step()
+        except (MemoryError, RuntimeError):
+            pass  # it takes the first number of rows alone, or memory is full: the batches that are needed will tell
 
     def _fit_step(self) -> None:
         """Let the step be one that the model takes."""
@@ -137,12 +158,15 @@ class ModelRows:
             if block is None:
                 last = min(first + self.step, self._n if on_grid else stop)
                 try:
-                    block = self._batch(first, last)
+                    block = self._batch(first, last, self._size(last - first))
                 except AnotherBatchError:
                     self._fit_step()
                     continue
                 except (MemoryError, RuntimeError) as error:
-                    self._halve(error, first, last)
+                    if self._asked and self._size(last - first) < self.step and not is_out_of_memory(error):
+                        self._fills = True
+                    else:
+                        self._halve(error, first, last)
                     continue
                 if on_grid:
                     self._keep(first, block)
@@ -162,12 +186,8 @@ class ModelRows:
         Raises:
             EvaltoolError: it cannot be halved, or the error is another one.
         """
-        given = ", ".join(feed.text(last - first) for feed in self.feeds)
         if not is_out_of_memory(error):
-            raise EvaltoolError(
-                f"the model failed on rows {first} to {last}\n  {self.model.path}: {error}\n"
-                f"  It was given {given}: is that what it takes?"
-            ) from error
+            raise self._failed(error, first, last) from error
         if self._asked or self.step == self.model.fewest:
             hint = "Use a smaller model or another device."
             hint = f"Pass a smaller --batch-size than {self.step}." if self._asked and self.step > 1 else hint
@@ -181,10 +201,25 @@ class ModelRows:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _batch(self, first: int, last: int) -> Tensor:
-        """Return the output for rows first to last, run as one batch."""
+    def _failed(self, error: Exception, first: int, last: int) -> EvaltoolError:
+        given = ", ".join(feed.text(self._size(last - first)) for feed in self.feeds)
+        hint = ""
+        if any(feed.spec.dtype is None and feed.dtype in NARROW for feed in self.feeds):
+            hint += " Save ids as int64, as in array.astype(np.int64), and quantities as float32."
+        if not self._asked and not self.shape:
+            hint += " Or pass the batch it was traced with by --batch-size."
+        return EvaltoolError(
+            f"the model failed on rows {first} to {last}\n  {self.model.path}: {error}\n"
+            f"  It was given {given}: is that what it takes?{hint}"
+        )
+
+    def _size(self, count: int) -> int:
+        """Return how many rows a batch of ``count`` rows is filled up to."""
+        return max(count, self.model.fewest, self.step if self._fills else min(self.step, FEWEST_ROWS))
+
+    def _batch(self, first: int, last: int, size: int) -> Tensor:
+        """Return the output for rows first to last, run as one batch of ``size`` rows."""
         count = last - first
-        size = max(count, self.model.fewest, min(self.step, FEWEST_ROWS))
         feeds = {feed.spec.name: feed.read(first, last, size) for feed in self.feeds}
         try:
             outputs = self.model(feeds)

@@ -41,6 +41,10 @@ def opened_preds(preds: Any, options: Any, watcher: Watcher) -> Iterator[Any]:
         watcher=watcher,
     )
     with closing(rows):
+        shape = ", ".join(map(str, ["N", *rows.shape[1:]]))
+        watcher.decided(
+            [f"model: {rows.model.path}, output {rows.output} [{shape}], {rows.model.provider} on {rows.device}"]
+        )
         yield rows
 
 

@@ -465,7 +465,8 @@ def test_gpu_asked_for_and_not_there(cli):
     assert result.output == (
         f"{DECIDED}error: there is no such GPU\n"
         f"  --device cuda: 0 CUDA devices found, torch {torch.__version__} is built with {built}\n"
-        "  Use --device cpu, or install a torch build and driver that see the GPU.\n"
+        "  Use --device cpu, or install a driver and a torch build that see the GPU, for ONNX onnxruntime-gpu as well; "
+        "`evaltool doctor` shows what is there.\n"
     )
     assert result.exit_code == 2
     assert not Path("preds.run").exists()

@@ -28,6 +28,8 @@ def files(tmp_path):
     np.save(tmp_path / "features.npy", FEATURES)
     np.save(tmp_path / "bias.npy", FEATURES[:, :3])
     np.save(tmp_path / "labels.npy", RNG.integers(0, 3, 60))
+    (tmp_path / "link.npy").symlink_to("features.npy")
+    (tmp_path / "dangling.npy").symlink_to("no_such.npy")
 
 
 def plain(text):
@@ -120,6 +122,26 @@ error: the output exists
   labels.npy
   Pass --overwrite to replace it, or name another with -o.
 """,
+    "predict linear.onnx features.npy -o features.npy": """\
+error: the output is what the predictions are made from
+  features.npy: the same file as features.npy
+  Name another file with -o.
+""",
+    "predict linear.onnx features=features.npy -o ./features.npy --overwrite": """\
+error: the output is what the predictions are made from
+  features.npy: the same file as features.npy
+  Name another file with -o.
+""",
+    "predict linear.onnx features.npy -o link.npy --overwrite": """\
+error: the output is what the predictions are made from
+  link.npy: the same file as features.npy
+  Name another file with -o.
+""",
+    "predict linear.onnx features.npy -o dangling.npy": """\
+error: the output exists
+  dangling.npy
+  Pass --overwrite to replace it, or name another with -o.
+""",
     "predict linear.onnx features.npy -o p.npy --output-name probs": """\
 error: the model has no output 'probs'
   linear.onnx: returns logits
@@ -182,20 +204,42 @@ def test_scoring_with_a_model_is_predicting_and_scoring(cli, files):
     assert Path("features.run/run.json").exists()
 
 
-def test_interrupt_leaves_nothing(tmp_path, files):
+def test_scoring_says_which_model_ran(cli, files):
+    result = cli("score", "features.npy", "labels.npy", "--model", "linear.onnx", "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    assert result.stderr.splitlines()[0] == "model: linear.onnx, output logits [N, 3], CPUExecutionProvider on cpu"
+
+
+def test_module_takes_every_format(cli):
+    text = " ".join(cli("score", "--help").output.split())
+    assert "--module FILE .onnx, .pt or .pt2 file (preds, labels) -> [N] as one more column" in text
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "said"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+    ids=["Ctrl-C", "SIGTERM"],
+)
+@pytest.mark.parametrize("command", ["predict", "score"])
+def test_stopped_job_leaves_nothing(tmp_path, files, command, how, code, said):
     np.lib.format.open_memmap(tmp_path / "large.npy", "w+", np.float32, (50_000_000, 4))
+    np.lib.format.open_memmap(tmp_path / "many_labels.npy", "w+", np.int8, (50_000_000,))
     before = sorted(os.listdir(tmp_path))
+    arguments = {
+        "predict": ("linear.onnx", "large.npy", "-o", "preds.npy"),
+        "score": ("large.npy", "many_labels.npy", "--preds-are", "logits", "--task", "multiclass"),
+    }
     process = subprocess.Popen(
-        [*EVALTOOL, "predict", "linear.onnx", "large.npy", "-o", "preds.npy", "--batch-size", "2"],
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
+        [*EVALTOOL, command, *arguments[command], "--batch-size", "2"], cwd=tmp_path, stderr=subprocess.PIPE
     )
+    partial = {"predict": ".preds.npy.partial-*", "score": "large.run/.scores.parquet.partial-*"}[command]
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob(".preds.npy.partial-*")) and time.monotonic() < deadline:
+    while not list(tmp_path.glob(partial)) and time.monotonic() < deadline:
         time.sleep(0.02)
     time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     stderr = process.communicate(timeout=60)[1].decode()
-    assert process.returncode == 130
-    assert stderr.endswith("interrupted: nothing was written\n")
+    assert process.returncode == code
+    assert stderr.endswith(f"{said}: nothing was written\n")
+    assert "Traceback" not in stderr
     assert sorted(os.listdir(tmp_path)) == before

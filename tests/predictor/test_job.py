@@ -140,6 +140,17 @@ def test_file_that_is_there_stays_until_the_new_one_is_whole(tmp_path):
     assert np.load(tmp_path / "p.npy").shape == (20, 3)
 
 
+def test_what_is_read_is_not_replaced(tmp_path, features):
+    model = nets.onnx_pair(tmp_path / "m.npy")
+    for output in ("m.npy", "features.npy", "bias.npy"):
+        np.save(tmp_path / "bias.npy", FEATURES[:, :3])
+        before = (tmp_path / output).read_bytes()
+        inputs = {"features": features, "bias": str(tmp_path / "bias.npy")}
+        with pytest.raises(EvaltoolError, match="the output is what the predictions are made from"):
+            evaltool.predict(model, inputs, output=tmp_path / output, overwrite=True)
+        assert (tmp_path / output).read_bytes() == before
+
+
 SLOW_MODEL = "import sys, evaltool\nevaltool.predict('m.onnx', 'large.npy', output='p.npy', batch_size=2)\n"
 
 
@@ -185,13 +196,14 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
         ("p.npz", "the output is a .npy file\n  {folder}/p.npz: got .npz\n  Name it with -o."),
         ("folder", "the output is a directory\n  {folder}/folder\n  Name a .npy file with -o."),
         (
-            "features.npy",
-            "the output exists\n  {folder}/features.npy\n  Pass --overwrite to replace it, or name another with -o.",
+            "there.npy",
+            "the output exists\n  {folder}/there.npy\n  Pass --overwrite to replace it, or name another with -o.",
         ),
     ],
 )
 def test_output_that_cannot_be_written(tmp_path, features, output, said):
     (tmp_path / "folder").mkdir()
+    (tmp_path / "there.npy").touch()
     with pytest.raises(EvaltoolError) as caught:
         evaltool.predict("no_such.onnx", features, output=tmp_path / output)
     assert str(caught.value) == said.format(folder=tmp_path)

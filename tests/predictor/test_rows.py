@@ -92,7 +92,7 @@ def test_model_runs_once_where_all_predictions_can_be_kept(opened):
     for start in (90, 0, 35, 90):
         rows.peek(start, start + 10)
     rows.read(0, 100)
-    assert sum(model.batches) == 100
+    assert sum(model.batches) == 100 + 3  # and the rows of another batch, to see that the output follows
 
 
 def test_peeking_runs_few_rows_where_they_cannot(opened, monkeypatch):
@@ -109,7 +109,7 @@ def test_memory_holds_few_blocks(opened, monkeypatch):
     rows, model, _ = opened(nets.Linear(), FEATURES, 10)
     for start in range(0, 100, 5):
         rows.read(start, start + 5)
-    assert model.batches == [10] * 10
+    assert model.batches == [10, 3] + [10] * 9
     assert len(rows._blocks) == rows_module.KEPT_BLOCKS
 
 
@@ -145,6 +145,58 @@ def test_output_that_is_not_one_row_per_sample(opened, tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("n", "columns", "batch_size", "other"), [(100, 8, 8, 3), (2, 2, None, 3), (100, 3, 3, 4)], ids=str
+)
+def test_batch_that_is_reduced_to_as_many_numbers(opened, tmp_path, n, columns, batch_size, other):
+    class Mean(torch.nn.Module):
+        def forward(self, features: torch.Tensor) -> torch.Tensor:
+            return features.mean(0)
+
+    with pytest.raises(EvaltoolError) as caught:
+        opened(Mean(), np.zeros((n, columns), np.float32), batch_size)
+    assert str(caught.value).splitlines()[1] == (
+        f"  output of {tmp_path / 'm.pt'}: shape [{columns}] for {other} rows, expected [{other}]"
+    )
+
+
+class Traced(nets.Linear):
+    """Takes the number of rows that its code names."""
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return self.inner(features.reshape(8, 4))
+
+
+@pytest.mark.parametrize("n", [5, 16, 100])
+def test_batch_that_a_model_was_traced_with_is_filled_up(opened, n):
+    rows, model, _ = opened(Traced(), FEATURES[:n], 8)
+    np.testing.assert_allclose(rows.read(0, n), direct(nets.Linear(), FEATURES[:n]), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(rows.peek(1, 4), rows.read(1, 4))
+    assert model.batches[-1] == 8
+
+
+def test_batch_that_a_model_was_traced_with_has_to_be_named(opened, tmp_path):
+    with pytest.raises(EvaltoolError) as caught:
+        opened(Traced(), FEATURES)
+    assert str(caught.value) == (
+        f"the model failed on rows 0 to 2\n  {tmp_path / 'm.pt'}: shape '[8, 4]' is invalid for input of size 8\n"
+        "  It was given features float32 [2, 4]: is that what it takes? Or pass the batch it was traced with by "
+        "--batch-size."
+    )
+
+
+@pytest.mark.parametrize("stored", ["uint8", "int16"])
+def test_ids_that_a_module_refuses_should_be_int64(opened, tmp_path, stored):
+    with pytest.raises(EvaltoolError) as caught:
+        opened(nets.Tokens(), np.zeros((6, 5), stored), 2)
+    first, _, hint = str(caught.value).splitlines()
+    assert first == "the model failed on rows 0 to 2"
+    assert hint == (
+        f"  It was given tokens {stored} [2, 5]: is that what it takes? Save ids as int64, as in "
+        "array.astype(np.int64), and quantities as float32."
+    )
+
+
 def test_batches_are_halved_until_they_fit_in_memory(opened):
     """A real allocation fails at three rows."""
     rows, _, notes = opened(nets.Hungry(), FEATURES)
@@ -175,7 +227,8 @@ def test_failing_model_says_why_and_on_what(opened, tmp_path):
         opened(nets.Linear(), FEATURES[:, :2])
     assert str(caught.value) == (
         f"the model failed on rows 0 to 2\n  {tmp_path / 'm.pt'}: mat1 and mat2 shapes cannot be multiplied (2x2 and "
-        "4x3)\n  It was given features float32 [2, 2]: is that what it takes?"
+        "4x3)\n  It was given features float32 [2, 2]: is that what it takes? Or pass the batch it was traced with by "
+        "--batch-size."
     )
 
 

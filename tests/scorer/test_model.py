@@ -50,7 +50,7 @@ def test_probe_costs_few_rows(tmp_path, monkeypatch):
         OnnxModel, "__call__", lambda self, feeds: rows.append(len(feeds["features"])) or run(self, feeds)
     )
     evaltool.score(FEATURES, LABELS, model=nets.onnx_linear(tmp_path / "m.onnx"), batch_size=100)
-    assert sum(rows) == 1024 + 3000  # the first 100 are kept
+    assert sum(rows) == 1024 + 3000 + 3  # the first 100 are kept; 3 show that the output follows
 
 
 def test_run_records_the_model_and_its_inputs(tmp_path):
