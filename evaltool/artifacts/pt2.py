@@ -55,14 +55,20 @@ def compile_pt2(
     device = torch.device(device)
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (metadata or {}).items()}
     example = tuple(tensor.to(device) for tensor in signature.example())
-    # without it the code refuses sizes of 0 and 1, or is compiled for the others only
-    with _quiet(), symbolic.patch("backed_size_oblivious", True):  # type: ignore[attr-defined]
-        program = torch.export.export(
-            module.eval().to(device), example, dynamic_shapes=signature.dynamic_shapes(), strict=False
-        )
+    with _quiet():
+        program = exported_program(module.to(device), signature, example)
         torch._inductor.aoti_compile_and_package(
             program, package_path=str(path), inductor_configs={**SETTINGS, "aot_inductor.metadata": texts}
         )
+
+
+def exported_program(
+    module: nn.Module, signature: Signature, example: tuple[Tensor, ...]
+) -> torch.export.ExportedProgram:
+    """Return a module as torch.export sees it, for every size that the signature leaves free, 0 and 1 included."""
+    # without it the code refuses sizes of 0 and 1, or is compiled for the others only
+    with symbolic.patch("backed_size_oblivious", True):  # type: ignore[attr-defined]
+        return torch.export.export(module.eval(), example, dynamic_shapes=signature.dynamic_shapes(), strict=False)
 
 
 def load_pt2(path: Path, *, trust: bool, device: torch.device | str = "cpu") -> "Pt2Package":

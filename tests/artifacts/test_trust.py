@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import warnings
@@ -18,8 +19,9 @@ import torch
 import evaltool
 from evaltool.artifacts import torchscript
 from evaltool.artifacts.archives import archive_names
+from evaltool.artifacts.pt2 import load_pt2
 from evaltool.artifacts.torchscript import load_torchscript
-from evaltool.artifacts.trust import LARGEST_MANIFEST, artifact_bytes, check_trusted, manifest_of
+from evaltool.artifacts.trust import LARGEST_MANIFEST, artifact_bytes, check_trusted, file_sha256, manifest_of
 from evaltool.errors import EvaltoolError
 from evaltool.losses import FocalLoss
 from evaltool.numerics.scripting import scripted
@@ -283,6 +285,29 @@ def test_truncated_pt2_package_is_refused(folder):
     path.write_bytes(data[:-30])
     with path.open("rb") as file, pytest.raises(EvaltoolError, match="the file is truncated or damaged"):
         archive_names(file, path)
+
+
+def test_exported_program_is_no_compiled_package(folder):
+    path = Path("program.pt2")
+    torch.export.save(torch.export.export(torch.nn.Linear(2, 2), (torch.zeros(3, 2),)), path)
+    with pytest.raises(EvaltoolError) as caught:
+        load_pt2(path, trust=False)
+    assert str(caught.value) == (
+        f"an exported program, not a compiled package\n  {path}: written by torch.export.save\n  Compile it: "
+        "torch._inductor.aoti_compile_and_package(torch.export.load(path), package_path=...)."
+    )
+
+
+def test_bare_name_of_a_vouched_for_file(monkeypatch):
+    """Its manifest is one folder above, which a bare name does not show."""
+    monkeypatch.chdir(ROOT / "models/torchscript/focal/1")
+    load_torchscript(Path("model.pt"), trust=False)
+
+
+def test_digest_in_capitals_vouches(folder):
+    shutil.copy(ROOT / "models/torchscript/focal/1/model.pt", "model.pt")
+    Path("manifest.json").write_text(json.dumps({"sha256": file_sha256(Path("model.pt")).upper()}))
+    load_torchscript(Path("model.pt"), trust=False)
 
 
 def test_strange_name_in_a_manifest_leaves_the_files(folder):

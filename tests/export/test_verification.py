@@ -1,6 +1,7 @@
 """``verify``: what is not as the manifest says is found, and nothing that it does not vouch for is run."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -127,6 +128,13 @@ def test_graph_that_wraps_negative_labels(focal):
         ("preds_are", "guesses", "the metadata does not say what is computed"),
         ("parameters", 7, "the manifest does not say what the file computes"),
         ("ranks", None, "the manifest does not say what the file computes"),
+        ("ranks", [10**9], "the manifest does not say what the file computes"),
+        ("ranks", [float("inf")], "the manifest does not say what the file computes"),
+        ("ignore_index", 10**30, "the metadata does not say what is computed"),
+        ("parameters", {"gamma": 10**400}, "the manifest does not say what the file computes"),
+        ("errors", {"random": 1e-7}, "the manifest's errors are not those of the hard cases"),
+        ("worst_error", 0.5, "the manifest's errors are not those of the hard cases"),
+        ("sha256", {"x" * 5000 + ".onnx": "0"}, "the manifest does not say what the file computes"),
         ("inputs", [], "the manifest does not say what the file computes"),
         ("sha256", None, "no manifest: it names no file and its sha256"),
         ("sha256", {"../../../x.onnx": "0"}, "no artifact: expected .pt, .onnx or .pt2 in the manifest's folder"),
@@ -143,6 +151,9 @@ def test_manifest_that_says_something_else(focal, field, value, message):
 def test_server_configuration_of_another_artifact(focal):
     shutil.copy(MODELS / "onnx/dice/config.pbtxt", focal / "onnx/focal")
     assert failures(focal / "onnx/focal") == ["config.pbtxt is not the one of this artifact"]
+    (focal / "onnx/focal/config.pbtxt").unlink()
+    os.mkfifo(focal / "onnx/focal/config.pbtxt")  # nobody writes into it
+    assert failures(focal / "onnx/focal") == ["config.pbtxt is missing or no text"]
     (focal / "onnx/focal/config.pbtxt").unlink()
     assert failures(focal / "onnx/focal") == ["config.pbtxt is missing or no text"]
 

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -13,9 +15,12 @@ import torch
 
 import evaltool
 from evaltool.artifacts.onnx_graphs import PRIMITIVES
+from evaltool.artifacts.pt2 import exported_program
 from evaltool.catalogue import CATALOGUE
 from evaltool.errors import EvaltoolError
 from evaltool.export import export, write
+from evaltool.export.request import ranks_of, subjects
+from evaltool.export.subject import module_of, signature_of
 from evaltool.losses import BinaryFocalLoss, FocalLoss
 from evaltool.numerics.scripting import loaded
 from tests.oracle_losses import expected
@@ -167,6 +172,16 @@ def test_what_is_there_is_not_replaced_unasked(repository, tmp_path):
     assert result.path == str(tmp_path / "models/torchscript/focal/1/model.pt")
 
 
+def test_forms_of_one_loss_have_names_of_their_own(tmp_path):
+    """A softmax and sigmoids are two graphs; the usual one has the bare name."""
+    for task, name in (("multilabel", "dice_multilabel"), ("foreground", "dice_foreground_rank4")):
+        rank = [4] if task == "foreground" else []
+        (result,) = exported("dice", output=tmp_path, formats=["onnx"], task=task, ranks=rank)
+        assert result.path == str(tmp_path / "onnx" / name / "1/model.onnx")
+    with pytest.raises(EvaltoolError, match="the loss focal is one of several classes"):
+        list(export(["focal"], output=tmp_path, task="foreground"))
+
+
 def test_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "onnx/focal").mkdir(parents=True)
     (tmp_path / "onnx/focal/thesis.txt").write_text("mine")
@@ -223,6 +238,39 @@ def test_ties_are_broken_by_index_in_every_runtime():
         )
         shares.append([found["loss_share"]["ohem_ce"] for found in scores.summary["classes"]])
     np.testing.assert_allclose(shares, [[1 / 3, 1 / 3, 1 / 6, 1 / 6, 0, 0]] * 3, atol=1e-7)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", [None, "multilabel", "foreground"])
+def test_every_loss_is_a_program_of_free_sizes(task):
+    """What pt2 is compiled from; it takes sizes of 1 and 0, which torch.export leaves out by itself."""
+    counts = None if task else [5, 4, 3, 2]
+    for name, entry in CATALOGUE.items():
+        if task and not entry.fits("segmentation" if task == "foreground" else task, task == "foreground"):
+            continue
+        if task == "foreground" and entry.outputs("segmentation", True) == "softmax":
+            continue
+        (subject,) = subjects(
+            [name], task=task, preds_are="logits", ignore_index=-100, class_weights=None, counts=counts
+        )
+        rank = ranks_of(subject)[0]
+        signature = signature_of(subject, rank)
+        module = module_of(subject)
+        program = exported_program(module, signature, signature.example()).module()
+        preds, labels = signature.example()
+        for n in (0, 1, 3):
+            torch.testing.assert_close(
+                program(preds[:n], labels[:n]), module(preds[:n], labels[:n]), rtol=1e-5, atol=1e-7, msg=name
+            )
+
+
+def test_export_prints_nothing_of_the_exporters_own(tmp_path):
+    """Without torchvision it tells of operators that no loss has."""
+    code = "import sys; sys.modules['torchvision'] = None; from evaltool.cli import main; main()"
+    command = [sys.executable, "-c", code, "export", "l1", "--rank", "1", "--format", "onnx", "-o", "m"]
+    job = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert job.returncode == 0, job.stderr
+    assert job.stderr == ""
 
 
 @pytest.mark.slow
