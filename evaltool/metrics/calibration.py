@@ -133,7 +133,7 @@ class CalibrationError(ClassificationMetric):
 
     def _value(self, counts: Tensor) -> Tensor:
         if self.binning == "equal-mass":
-            counts = _equal_mass(counts, self.num_bins)
+            counts = equal_mass(counts, self.num_bins)
         sums = counts.to(torch.float64)
         n, right, confident = sums[:, :, 0], sums[:, :, 1], sums[:, :, 2] / 268435456.0
         of_all = n.sum(1)
@@ -148,7 +148,7 @@ class CalibrationError(ClassificationMetric):
         return values.mean()
 
 
-def _equal_mass(counts: Tensor, num_bins: int) -> Tensor:
+def equal_mass(counts: Tensor, num_bins: int) -> Tensor:
     """Return counts [K, B, 3] of fine bins as those of bins with about as many cases each, [K, num_bins, 3]."""
     n = counts[:, :, 0]
     twice_middle = 2 * n.cumsum(1) - n
