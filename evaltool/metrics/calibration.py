@@ -1,6 +1,6 @@
 """Calibration error: how far confidence is from how often it is right, over bins of the confidence."""
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -69,7 +69,7 @@ class CalibrationError(ClassificationMetric):
         binning: str = "equal-width",
         num_bins: int = 15,
         norm: str = "l1",
-        num_classes: Optional[int] = None,
+        num_classes: int | None = None,
         task: str = "multiclass",
         ignore_index: int = -100,
         preds_are: str = "logits",

@@ -1,7 +1,6 @@
 """The confusion matrix, and what is a single number of it."""
 
 import math
-from typing import Optional
 
 import torch
 from torch import Tensor
@@ -17,7 +16,8 @@ class ConfusionMatrix(ClassificationMetric):
     """How often each class was labelled and predicted: int64 [label, pred].
 
     The prediction is the most probable class (the first of equals) or, of a sigmoid, 1 above the threshold.  Every
-    metric of the confusion matrix has this state, so that theirs merge with each other's.
+    metric of the confusion matrix has this state, so that theirs merge with each other's, and with ``confusion`` of a
+    run's ``state.npz`` as ``counts``.
 
     Args:
         num_classes: C; not needed in binary, where it is 2.
@@ -42,7 +42,7 @@ class ConfusionMatrix(ClassificationMetric):
     def __init__(
         self,
         *,
-        num_classes: Optional[int] = None,
+        num_classes: int | None = None,
         task: str = "multiclass",
         threshold: float = 0.5,
         ignore_index: int = -100,
@@ -120,7 +120,7 @@ class MatthewsCorrCoef(ConfusionMatrix):
     def __init__(
         self,
         *,
-        num_classes: Optional[int] = None,
+        num_classes: int | None = None,
         task: str = "multiclass",
         threshold: float = 0.5,
         ignore_index: int = -100,
@@ -174,7 +174,7 @@ class CohenKappa(MatthewsCorrCoef):
         self,
         *,
         weights: str = "none",
-        num_classes: Optional[int] = None,
+        num_classes: int | None = None,
         task: str = "multiclass",
         threshold: float = 0.5,
         ignore_index: int = -100,

@@ -1,7 +1,7 @@
 """What the losses of many samples are together: their histogram, their quantiles, and each class's share of them."""
 
 from collections.abc import Sequence
-from typing import Any, Optional
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -133,7 +133,7 @@ class LossShare(Metric):
 
     octaves: Tensor
 
-    def __init__(self, loss: nn.Module, *, num_classes: Optional[int] = None, task: str = "multiclass") -> None:
+    def __init__(self, loss: nn.Module, *, num_classes: int | None = None, task: str = "multiclass") -> None:
         classes = checked_classes(num_classes, checked_task(task))
         super().__init__([classes, OCTAVES])
         self.loss = per_sample(loss)

@@ -4,8 +4,6 @@ What is in one bin is taken as tied, which is all that is lost: the error is at 
 bins, and ``error_bound`` computes it from the counts.
 """
 
-from typing import Optional
-
 import torch
 from torch import Tensor
 
@@ -29,7 +27,7 @@ class BinnedRanking(ClassificationMetric):
         *,
         average: str = "macro",
         num_bins: int = 4096,
-        num_classes: Optional[int] = None,
+        num_classes: int | None = None,
         task: str = "multiclass",
         ignore_index: int = -100,
         preds_are: str = "logits",

@@ -1,7 +1,5 @@
 """Precision, recall, F1, Jaccard index and Dice score: ratios of the hits to what was labelled and predicted."""
 
-from typing import Optional
-
 import torch
 from torch import Tensor
 
@@ -34,7 +32,7 @@ class ClassRate(ConfusionMatrix):
         self,
         *,
         average: str = "auto",
-        num_classes: Optional[int] = None,
+        num_classes: int | None = None,
         task: str = "multiclass",
         threshold: float = 0.5,
         ignore_index: int = -100,

@@ -38,6 +38,9 @@ def test_a_run_counts_the_same(batch, tmp_path):
     confusion.update(*inputs)
     assert np.array_equal(confusion.compute(), kept["confusion"])
     assert int(confusion.n_bad) == int(histogram.n_bad) == scores.summary["n_bad"] == 3
+    again = ConfusionMatrix(num_classes=4)
+    again.merge({"counts": torch.from_numpy(kept["confusion"]), "n_bad": torch.tensor(3)})
+    assert torch.equal(again.compute(), confusion.compute())
     share = LossShare(CrossEntropyLoss(), num_classes=4)(*inputs)
     expected = [row["loss_share"]["ce"] for row in scores.summary["classes"]]
     np.testing.assert_allclose(share, expected, rtol=1e-12)

@@ -40,7 +40,10 @@ def test_onnx_runtime_computes_what_the_module_computes(name):
     check(lambda preds, labels: session.run({"preds": preds, "labels": labels})["value"], case, name)
 
 
-@pytest.mark.parametrize("name", CASES)
+ONE_OF_EACH = {case.metric: name for name, case in reversed(CASES.items())}
+
+
+@pytest.mark.parametrize("name", ONE_OF_EACH.values())  # ONNX graphs are made of such programs, and hold the rest
 def test_torch_export_takes_dynamic_sizes(name):
     case = CASES[name]
     signature = case.signature
