@@ -100,7 +100,7 @@ def test_bins_of_equal_mass_hold_about_as_many_each(softmax):
 
 
 def test_sums_of_confidences_round_by_less_than_documented():
-    preds = torch.full((1000,), 1 / 3 + 1e-7, dtype=torch.float64)
+    preds = torch.full((1000,), (2**26 + 0.8) / 2**28, dtype=torch.float64)
     metric = CalibrationError(task="binary", form="class-wise", preds_are="probs")
     got = float(metric(preds, torch.zeros(1000)))
     assert 0 < abs(got - float(preds[0])) < ROUNDING

@@ -139,6 +139,7 @@ def test_top_k_accuracy_is_scikit_learns(top_k, rng):
 def test_of_equal_classes_the_first_comes_first():
     preds = torch.zeros(4, 4)
     assert [float(Accuracy(top_k=k)(preds, torch.arange(4))) for k in (1, 2, 3, 4)] == [0.25, 0.5, 0.75, 1.0]
+    assert [float(Accuracy(top_k=2)(preds[:1], torch.tensor([label]))) for label in range(4)] == [1, 1, 0, 0]
     assert ConfusionMatrix(num_classes=4)(preds, torch.arange(4))[:, 0].tolist() == [1, 1, 1, 1]
 
 

@@ -54,6 +54,16 @@ def test_the_bound_is_reached_in_the_worst_order(name):
     assert (float(module.compute()), function(labels, scores), float(module.error_bound())) == (0.5, 1.0, 0.5)
 
 
+def test_positives_below_many_negatives_are_bounded_from_below():
+    """Taken as tied they have a precision of 2 / 12 each; one after the other, 1 / 11 and 2 / 12."""
+    scores, labels = np.array([5.0] * 10 + [-4.0, -5.0], np.float32), np.array([0] * 10 + [1, 1])
+    module = AveragePrecision(task="binary", num_bins=2)
+    module.update(torch.from_numpy(scores), torch.from_numpy(labels))
+    error = float(module.compute()) - average_precision_score(labels, scores)
+    assert error == pytest.approx((2 / 12 - 1 / 11) / 2)
+    assert float(module.error_bound()) == pytest.approx(2 / 12 - 1 / 11)
+
+
 @pytest.mark.parametrize("average", ["macro", "micro", "weighted", "none"])
 @pytest.mark.parametrize("name", METRICS)
 def test_multilabel_averages_are_scikit_learns_on_the_bins(name, average, rng):
