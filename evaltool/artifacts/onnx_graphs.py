@@ -66,7 +66,9 @@ def onnx_model(
         _name_axes(value, spec.shape)
     results = [result] if isinstance(result, Tensor) else list(result.values() if isinstance(result, dict) else result)
     for value, tensor in zip(model.graph.output, results, strict=True):
-        _name_axes(value, output_shape(tensor, example, wide))
+        exported = [dim.dim_value for dim in value.type.tensor_type.shape.dim]  # 0 where any size will do
+        named = output_shape(tensor, example, wide)
+        _name_axes(value, [size or name for size, name in zip(exported, named, strict=True)])
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version = "evaltool", evaltool.__version__
     helper.set_model_props(model, {key: _text(value) for key, value in (metadata or {}).items()})

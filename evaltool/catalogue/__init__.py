@@ -1,9 +1,10 @@
-"""The registry of losses by name, and the SPEC that names one with its parameters.
+"""The registries of losses and metrics by name, and the SPEC that names a loss with its parameters.
 
 Nothing here imports torch before a loss is built, so that a misspelt name or parameter is answered at once.
 """
 
 from evaltool.catalogue.entries import CATALOGUE, NOTATION, LossEntry
+from evaltool.catalogue.metric_entries import METRICS, SET_BY_TASK, MetricEntry
 from evaltool.catalogue.names import OTHER_NAMES, unknown_loss
 from evaltool.catalogue.spec import (
     SET_BY_SCORER,
@@ -17,11 +18,14 @@ from evaltool.catalogue.spec import (
 
 __all__ = [
     "CATALOGUE",
+    "METRICS",
     "NOTATION",
     "OTHER_NAMES",
     "SET_BY_SCORER",
+    "SET_BY_TASK",
     "LossEntry",
     "LossSpec",
+    "MetricEntry",
     "build_loss",
     "check_column_name",
     "entry_of",

@@ -10,8 +10,9 @@ from typing import Optional
 
 from torch import Tensor
 
-from evaltool.losses.arguments import check_same_length, checked_number, per_class
+from evaltool.losses.arguments import check_same_length, per_class
 from evaltool.losses.per_position import SigmoidLoss, mixed
+from evaltool.numerics.arguments import checked_number
 from evaltool.numerics.log_odds import cross_entropy, sigmoid_odds
 from evaltool.numerics.positions import Positions, beside, by_sample, sample_sum
 

@@ -15,10 +15,11 @@ from typing import Optional
 import torch
 from torch import Tensor
 
-from evaltool.losses.arguments import check_same_length, checked_flag, checked_number, class_counts
+from evaltool.losses.arguments import check_same_length, class_counts
 from evaltool.losses.cross_entropy import expected_cross_entropy
 from evaltool.losses.per_position import SoftmaxLoss
 from evaltool.numerics.all_classes import Differences, label_differences, odds_of, shifted
+from evaltool.numerics.arguments import checked_flag, checked_number
 from evaltool.numerics.elementary import at_least_smallest
 from evaltool.numerics.log_odds import cross_entropy
 from evaltool.numerics.positions import chosen, class_vector

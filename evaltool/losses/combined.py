@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from evaltool.losses.arguments import checked_number
 from evaltool.losses.binary_cross_entropy import BinaryCrossEntropyLoss
 from evaltool.losses.cross_entropy import CrossEntropyLoss
 from evaltool.losses.dice import DiceLoss
 from evaltool.losses.focal import BinaryFocalLoss, FocalLoss
 from evaltool.losses.overlap import is_sigmoid
 from evaltool.losses.per_position import SigmoidLoss, SoftmaxLoss
+from evaltool.numerics.arguments import checked_number
 from evaltool.numerics.positions import by_sample, label_positions, sample_sum, valid_positions
 
 

@@ -11,8 +11,8 @@ from typing import Optional
 import torch
 from torch import Tensor
 
-from evaltool.losses.arguments import checked_number
 from evaltool.losses.per_position import SoftmaxLoss
+from evaltool.numerics.arguments import checked_number
 from evaltool.numerics.elementary import log1p
 from evaltool.numerics.log_odds import cross_entropy, softmax_odds, top_class
 from evaltool.numerics.positions import chosen, class_vector

@@ -9,8 +9,8 @@ from typing import Optional
 import torch
 from torch import Tensor
 
-from evaltool.losses.arguments import checked_number
 from evaltool.losses.per_position import SoftmaxLoss
+from evaltool.numerics.arguments import checked_number
 from evaltool.numerics.elementary import expm1
 from evaltool.numerics.log_odds import cross_entropy, softmax_odds
 

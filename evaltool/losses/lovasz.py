@@ -15,9 +15,10 @@ without a difference of near-equal numbers:
 import torch
 from torch import Tensor, nn
 
-from evaltool.losses.arguments import checked_choice, checked_index, checked_kind, checked_reduction
+from evaltool.losses.arguments import checked_kind, checked_reduction
 from evaltool.losses.overlap import CLASSES, class_occurs, is_sigmoid, softmax_errors
 from evaltool.losses.reduction import reduced_samples
+from evaltool.numerics.arguments import checked_choice, checked_index
 from evaltool.numerics.elementary import working_precision
 from evaltool.numerics.log_odds import sigmoid_odds
 from evaltool.numerics.positions import (

@@ -7,8 +7,9 @@ arXiv:1911.08947, eq. 6.
 import torch
 from torch import Tensor, nn
 
-from evaltool.losses.arguments import checked_index, checked_kind, checked_number, checked_reduction
+from evaltool.losses.arguments import checked_kind, checked_reduction
 from evaltool.losses.reduction import reduced_samples
+from evaltool.numerics.arguments import checked_index, checked_number
 from evaltool.numerics.elementary import working_precision
 from evaltool.numerics.log_odds import cross_entropy, sigmoid_odds
 from evaltool.numerics.positions import by_sample, descending_order, ratio, same_shape, sample_sum, unit_positions

@@ -13,15 +13,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from evaltool.losses.arguments import (
-    checked_choice,
-    checked_flag,
-    checked_index,
-    checked_kind,
-    checked_number,
-    checked_reduction,
-)
+from evaltool.losses.arguments import checked_kind, checked_reduction
 from evaltool.losses.reduction import reduced_samples
+from evaltool.numerics.arguments import checked_choice, checked_flag, checked_index, checked_number
 from evaltool.numerics.elementary import working_precision
 from evaltool.numerics.log_odds import label_probability, miss_probability, sigmoid_odds, softmax_odds, top_class
 from evaltool.numerics.positions import (

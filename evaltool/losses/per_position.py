@@ -10,8 +10,9 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
-from evaltool.losses.arguments import checked_index, checked_kind, checked_reduction, per_class
+from evaltool.losses.arguments import checked_kind, checked_reduction, per_class
 from evaltool.losses.reduction import reduced_positions
+from evaltool.numerics.arguments import checked_index
 from evaltool.numerics.elementary import working_precision
 from evaltool.numerics.positions import (
     Positions,

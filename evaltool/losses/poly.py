@@ -9,8 +9,9 @@ from typing import Optional
 import torch
 from torch import Tensor
 
-from evaltool.losses.arguments import check_same_length, checked_number, per_class, per_class_or_number
+from evaltool.losses.arguments import check_same_length, per_class, per_class_or_number
 from evaltool.losses.per_position import SoftmaxLoss
+from evaltool.numerics.arguments import checked_number
 from evaltool.numerics.log_odds import cross_entropy, focusing, miss_probability, softmax_odds
 from evaltool.numerics.positions import chosen
 

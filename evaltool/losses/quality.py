@@ -11,8 +11,9 @@ from typing import Optional
 import torch
 from torch import Tensor
 
-from evaltool.losses.arguments import check_same_length, checked_number, per_class_or_number
+from evaltool.losses.arguments import check_same_length, per_class_or_number
 from evaltool.losses.per_position import SigmoidLoss, mixed
+from evaltool.numerics.arguments import checked_number
 from evaltool.numerics.elementary import power
 from evaltool.numerics.log_odds import (
     LabelOdds,

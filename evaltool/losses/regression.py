@@ -7,8 +7,9 @@ l1: |p - y|        mse: (p - y)^2        smooth-l1 (Girshick 2015, arXiv:1504.08
 import torch
 from torch import Tensor, nn
 
-from evaltool.losses.arguments import checked_number, checked_reduction
+from evaltool.losses.arguments import checked_reduction
 from evaltool.losses.reduction import reduced_positions
+from evaltool.numerics.arguments import checked_number
 from evaltool.numerics.elementary import working_precision
 from evaltool.numerics.positions import same_shape
 

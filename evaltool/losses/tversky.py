@@ -9,8 +9,8 @@ jaccard:        alpha = beta = 1, intersection over union: 2 D / (1 + D) of the 
 import torch
 from torch import Tensor
 
-from evaltool.losses.arguments import checked_number
 from evaltool.losses.overlap import Overlap, OverlapLoss, in_proportion
+from evaltool.numerics.arguments import checked_number
 from evaltool.numerics.elementary import power
 
 
