@@ -11,6 +11,7 @@ from evaltool.artifacts.trust import artifact_bytes, check_trusted
 from evaltool.errors import EvaltoolError
 from evaltool.numerics.scripting import loaded
 
+METADATA = "metadata.json"  # the extra file that says what a file is
 ADVICE = "Save it with torch.jit.script(module).save(path)."
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 from typing import Any
 
 import click
@@ -73,13 +74,17 @@ def command(model: str, losses: tuple[str, ...], as_json: bool, **options: Any) 
     # here: --help answers without torch
     from evaltool.export import fuse
 
-    report = fuse(model, losses, **options)
+    announce = partial(click.echo, err=True) if sys.stderr.isatty() else None
+    report = fuse(model, losses, announce=announce, **options)
     for note in report.notes:
         click.echo(note, err=True)
+    for warning in report.warnings:
+        click.echo(f"warning: {warning}", err=True)
     if as_json:
         click.echo(json.dumps(report.record(), indent=2, ensure_ascii=False))
     elif not report.failure:
-        click.echo(f"{report.path}: compared on {report.batches} batches, worst error {report.worst_error:.1e}")
+        batches = f"{report.batches} batch{'es' if report.batches > 1 else ''}"
+        click.echo(f"{report.path}: compared on {batches}, worst error {report.worst_error:.1e}")
         for role in ("input", "output"):
             for spec in getattr(report, f"{role}s"):
                 click.echo(f"  {role.ljust(6)}  {_shown(spec)}")
@@ -91,5 +96,5 @@ def command(model: str, losses: tuple[str, ...], as_json: bool, **options: Any) 
 def _shown(spec: dict[str, Any]) -> str:
     if "dtype" not in spec:  # an output that is no tensor
         return str(spec["name"])
-    sizes = ", ".join("*" if size is None else str(size) for size in spec["shape"])
+    sizes = ", ".join("?" if size is None else str(size) for size in spec["shape"])
     return f"{spec['name']} {spec['dtype']} [{sizes}]"

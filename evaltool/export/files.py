@@ -15,13 +15,12 @@ from evaltool.artifacts.onnx_files import open_onnx
 from evaltool.artifacts.onnx_graphs import onnx_model, parsed_props
 from evaltool.artifacts.pt2 import compile_pt2, load_pt2
 from evaltool.artifacts.signature import SOFTMAX, Signature, named_outputs
-from evaltool.artifacts.torchscript import load_torchscript
+from evaltool.artifacts.torchscript import METADATA, load_torchscript
 from evaltool.catalogue import CATALOGUE
 from evaltool.export.comparison import Run
 from evaltool.export.subject import Subject, columns_of, module_of
 from evaltool.numerics.scripting import defined, saved, scripted
 
-METADATA = "metadata.json"  # the extra file of a TorchScript archive
 SUFFIXES = {"torchscript": "pt", "onnx": "onnx", "pt2": "pt2"}
 
 

@@ -1,9 +1,10 @@
 """``fuse``: a user's model and losses as one file, run beside the two apart before it gets its name."""
 
 import os
-import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +12,22 @@ import torch
 from torch import Tensor
 
 from evaltool.errors import EvaltoolError
-from evaltool.export.comparison import LIMIT, error_of
+from evaltool.export.files import SUFFIXES
+from evaltool.export.fuse_compare import compared
 from evaltool.export.fuse_onnx import OnnxTarget
 from evaltool.export.fuse_torchscript import TorchScriptTarget
-from evaltool.export.model_inputs import Feeds, Run, example_feeds, random_feeds
-from evaltool.export.model_losses import ModelLosses, Wish, labels_for, model_losses
+from evaltool.export.model_inputs import Feeds, example_feeds, random_feeds
+from evaltool.export.model_losses import ModelLosses, Wish, are_like_probabilities, model_losses
 from evaltool.export.write import FORMAT, versions
-from evaltool.partial_files import sync_folder
-from evaltool.predictor.models import format_of
+from evaltool.partial_files import partial_path, remove_stale, sync_folder
+from evaltool.predictor.models import FORMAT_OF_SUFFIX, format_of
 from evaltool.readers.side_files import read_class_weights, read_counts
 from evaltool.schema import KINDS, TASKS
 
 Target = OnnxTarget | TorchScriptTarget
+NAMES = {"onnx": "ONNX", "torchscript": "TorchScript"}
 LABELS = "labels"
 LABELS_DTYPES = ("int64", "int32", "float32")
-# how far outputs may move, as a share of the largest, where a runtime fuses the two graphs' operators differently
-MOVED = {torch.float64: 1e-6, torch.float32: 1e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class FuseReport:
         worst_error: of a loss, relative to float64 on the same preds.
         batches: how many batches were compared.
         notes: what was decided and why.
+        warnings: what was decided on little, and may be wrong.
         failure: what is wrong; then there is no file.
     """
 
@@ -58,6 +60,7 @@ class FuseReport:
     worst_error: float
     batches: int
     notes: list[str]
+    warnings: list[str]
     failure: str | None
 
     def record(self) -> dict[str, Any]:
@@ -80,6 +83,7 @@ def fuse(
     example: str | Path | None = None,
     trust: bool = False,
     overwrite: bool = False,
+    announce: Callable[[str], None] | None = None,
 ) -> FuseReport:
     """Write one graph (inputs, labels) -> (the model's outputs, one output per loss); return what it is.
 
@@ -97,6 +101,7 @@ def fuse(
         example: .npz of inputs by name to compare on; by default random ones.
         trust: run a TorchScript file that no manifest vouches for.
         overwrite: replace the file that is there.
+        announce: is told what begins to take a while.
 
     Raises:
         EvaltoolError: the model or a loss cannot be used, or the file is there already; nothing has been written.
@@ -116,24 +121,40 @@ def fuse(
         labels_dtype,
     )
     source = Path(model)
-    target = _target(source, trust=trust)
-    final = Path(output) if output is not None else Path(f"{source.stem}_fused{target.suffix}")
+    kind = format_of(source)
+    final = Path(output) if output is not None else Path(f"{source.stem}_fused.{SUFFIXES[kind]}")
+    _check_suffix(final, source, kind)
     _check_free(final, source, overwrite=overwrite)
+    target: Target = OnnxTarget(source) if kind == "onnx" else TorchScriptTarget(source, trust=trust)
     feeds = [example_feeds(Path(example), target.inputs)] if example else random_feeds(target, target.inputs, source)
-    given = _first_run(target, feeds[0])
-    preds = _preds_name(target, given, output_name)
-    chosen = model_losses(given[preds], f"{source}: output {preds}", wish)
-    return _fused(target, final, chosen, preds, feeds, overwrite=overwrite)
+    alone = [_run(target, batch) for batch in feeds]
+    preds = _preds_name(target, alone[0], output_name)
+    _check_rows(target, preds, feeds, alone)
+    chosen = model_losses(alone[0][preds], f"{source}: output {preds}", wish)
+    notes, warnings = list(chosen.notes), list(chosen.warnings)
+    if len(target.outputs) > 1:
+        others = "" if output_name else "; --output-name takes another"
+        notes.append(f"preds: the output {preds!r} of {', '.join(target.outputs)}{others}")
+    if preds_are == "logits" and task != "regression" and all(are_like_probabilities(found[preds]) for found in alone):
+        warnings.append(f"preds: each row of {preds!r} is in [0, 1] and sums to 1; --preds-are probs?")
+    if announce:
+        announce("comparing with the model alone, some seconds")
+    report = _fused(target, final, chosen, preds, feeds, alone, overwrite=overwrite)
+    return replace(report, notes=[*notes, *report.notes], warnings=warnings)
 
 
-def _target(path: Path, *, trust: bool) -> Target:
-    kind = format_of(path)
+def _check_suffix(final: Path, source: Path, kind: str) -> None:
+    """Raise EvaltoolError if a model's file would be written under the suffix of another format, or cannot be."""
     if kind == "pt2":
         raise EvaltoolError(
-            f"a pt2 package cannot be fused\n  {path}: it is compiled\n  Fuse the module before it is compiled, as "
+            f"a pt2 package cannot be fused\n  {source}: it is compiled\n  Fuse the module before it is compiled, as "
             "TorchScript (.pt) or ONNX."
         )
-    return OnnxTarget(path) if kind == "onnx" else TorchScriptTarget(path, trust=trust)
+    if FORMAT_OF_SUFFIX.get(final.suffix.lower(), kind) != kind:
+        raise EvaltoolError(
+            f"this suffix is another format's\n  {final}: {source} is {NAMES[kind]}, and so is what is fused\n"
+            f"  Choose a name with .{SUFFIXES[kind]}."
+        )
 
 
 def _check_free(final: Path, source: Path, *, overwrite: bool) -> None:
@@ -146,7 +167,7 @@ def _check_free(final: Path, source: Path, *, overwrite: bool) -> None:
         raise EvaltoolError(f"there is a file of that name\n  {final}\n  Pass --overwrite, or choose another with -o.")
 
 
-def _first_run(target: Target, feeds: Feeds) -> dict[str, Tensor]:
+def _run(target: Target, feeds: Feeds) -> dict[str, Tensor]:
     try:
         return target(feeds)
     except Exception as error:  # runtimes have no common class of errors
@@ -166,8 +187,28 @@ def _preds_name(target: Target, given: Mapping[str, Tensor], asked: str | None) 
     return name
 
 
+def _check_rows(target: Target, preds: str, feeds: Sequence[Feeds], alone: Sequence[Mapping[str, Tensor]]) -> None:
+    """Raise EvaltoolError if an output has other rows than the inputs: its losses would be of no sample."""
+    for batch, found in zip(feeds, alone, strict=True):
+        given = {name: list(tensor.shape) for name, tensor in batch.items() if tensor.dim()}
+        shape = list(found[preds].shape)
+        if shape[:1] not in [sizes[:1] for sizes in given.values()]:
+            inputs = ", ".join(f"{name} {sizes}" for name, sizes in given.items())
+            raise EvaltoolError(
+                f"the output is not one row per sample\n  {target.path}: output {preds}: shape {shape} for {inputs}, "
+                "expected [N, ...]\n  Choose another output with --output-name, or keep the samples apart in the model."
+            )
+
+
 def _fused(
-    target: Target, final: Path, losses: ModelLosses, preds: str, feeds: Sequence[Feeds], *, overwrite: bool
+    target: Target,
+    final: Path,
+    losses: ModelLosses,
+    preds: str,
+    feeds: Sequence[Feeds],
+    alone: Sequence[Mapping[str, Tensor]],
+    *,
+    overwrite: bool,
 ) -> FuseReport:
     """Write the file, compare it, and give it its name; or leave nothing of it."""
     labels = _free_name([LABELS], target.taken)
@@ -175,17 +216,16 @@ def _fused(
     outputs: dict[str, str] = {}
     for column in losses.columns:
         outputs[column] = _free_name([column, f"{column}_loss"], {*taken, *outputs.values()})
-    notes = [*losses.notes, *([] if len(target.outputs) == 1 else [f"preds: the output {preds!r} of {_told(target)}"])]
-    notes += [f"input: {labels!r}, for the model has a {LABELS!r}"] if labels != LABELS else []
+    notes = [f"input: {labels!r}, for the model has a {LABELS!r}"] if labels != LABELS else []
     notes += [f"output: {name!r}, for the model has a {c!r}" for c, name in outputs.items() if c != name]
-    metadata = _metadata(target, losses, preds, labels, outputs, feeds[0], target(feeds[0]))
-    with tempfile.TemporaryDirectory(dir=final.absolute().parent, prefix=f".{final.name}.") as folder:
-        path = Path(folder) / final.name
+    metadata = _metadata(target, losses, preds, labels, outputs, feeds[0], alone[0])
+    with _folder_beside(final) as folder:
+        path = folder / final.name
         target.write(path, final, losses, preds=preds, labels=labels, outputs=outputs, metadata=metadata)
         run = target.runner(path, final)
-        worst, failure = _compared(target, run, losses, feeds, preds, labels, outputs)
+        worst, failure = compared(run, losses, feeds, alone, preds, labels, outputs)
         if failure is None:
-            _put(Path(folder), final, overwrite=overwrite)
+            _put(folder, final, overwrite=overwrite)
     return FuseReport(
         path=str(final),
         format=target.format,
@@ -198,12 +238,26 @@ def _fused(
         worst_error=worst,
         batches=len(feeds),
         notes=notes,
+        warnings=[],
         failure=failure,
     )
 
 
-def _told(target: Target) -> str:
-    return ", ".join(target.outputs)
+@contextmanager
+def _folder_beside(final: Path) -> Iterator[Path]:
+    """A folder beside a file, gone at the end; what killed processes left of theirs goes too."""
+    folder = partial_path(final.absolute())
+    try:
+        remove_stale(folder.parent, final.name)
+        folder.mkdir()
+    except OSError as error:
+        raise EvaltoolError(
+            f"cannot write here\n  {final}: {error.strerror}\n  Choose another folder with -o."
+        ) from None
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _free_name(wanted: Sequence[str], taken: set[str]) -> str:
@@ -225,7 +279,7 @@ def _metadata(
     wanted = losses.signature.inputs[1]
     of_losses = "float64" if given[preds].dtype == torch.float64 else "float32"
     new = {"name": labels, "dtype": wanted.dtype, "shape": list(wanted.shape)}
-    required = [_record(spec.name, feeds[spec.name]) for spec in target.inputs if spec.name in feeds]
+    required = [_record(spec.name, feeds[spec.name], spec.shape) for spec in target.inputs if spec.name in feeds]
     return {
         "format": FORMAT,
         "name": target.path.stem,
@@ -245,55 +299,11 @@ def _metadata(
     }
 
 
-def _record(name: str, tensor: Tensor) -> dict[str, Any]:
-    """Return a tensor as metadata describes it; which of its sizes are fixed is not known."""
-    shape = ["N", *(f"D{axis}" for axis in range(1, tensor.dim()))][: tensor.dim()]
+def _record(name: str, tensor: Tensor, known: Sequence[str | int | None] | None = None) -> dict[str, Any]:
+    """Return a tensor as metadata describes it: a size is None where nobody knows whether it is fixed."""
+    shape = list(known or [None] * tensor.dim())
+    shape[:1] = [shape[0] or "N"] if shape else []
     return {"name": name, "dtype": str(tensor.dtype).removeprefix("torch."), "shape": shape}
-
-
-@torch.no_grad()
-def _compared(
-    alone: Run,
-    fused: Run,
-    losses: ModelLosses,
-    batches: Sequence[Feeds],
-    preds: str,
-    labels: str,
-    outputs: Mapping[str, str],
-) -> tuple[float, str | None]:
-    """Return the worst error of a loss, and what is wrong."""
-    oracle = losses.module(squeeze=losses.squeeze)
-    generator = torch.Generator().manual_seed(1)
-    worst = 0.0
-    for feeds in batches:
-        expected = alone(feeds)
-        given = labels_for(expected[preds], losses, generator)
-        try:
-            found = fused({**feeds, labels: given})
-        except RuntimeError as error:
-            return torch.inf, f"it does not run: {error}"
-        for name, value in expected.items():
-            if not _is_same(found[name], value):
-                return worst, f"the output {name!r} differs from the model's alone; is the model random?"
-        wide = given.to(torch.float64) if given.is_floating_point() else given
-        values = oracle(found[preds].to(torch.float64), wide)
-        for column, name in outputs.items():
-            off = error_of(column, found[name], values[column])
-            worst = max(worst, off)
-            if not off <= LIMIT:
-                return worst, f"error {off:.2g} in the output {name!r}, allowed is {LIMIT:g}"
-    return worst, None
-
-
-def _is_same(found: Tensor, wanted: Tensor) -> bool:
-    """Whether an output is that of the model alone."""
-    if found.shape != wanted.shape or found.dtype != wanted.dtype:
-        return False
-    if not wanted.is_floating_point() or not wanted.numel():
-        return bool((found == wanted).all())
-    finite = wanted[wanted.isfinite()].abs()
-    allowed = float(finite.max()) * MOVED[wanted.dtype] if finite.numel() else 0.0
-    return torch.allclose(found, wanted, rtol=0, atol=allowed, equal_nan=True)
 
 
 def _put(folder: Path, final: Path, *, overwrite: bool) -> None:

@@ -36,7 +36,7 @@ class OnnxTarget:
         EvaltoolError: the file is no ONNX, or older than opset 11.
     """
 
-    format, suffix = "onnx", ".onnx"
+    format = "onnx"
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -102,12 +102,15 @@ class OnnxTarget:
         part = onnx_model(losses.module(squeeze=False), losses.signature)
         if losses.squeeze:
             _take_class_axis(part.graph)
+        rank = losses.signature.rank + losses.squeeze
         part = at_opset(part, self._opset)
+        if losses.signature.preds_dtype == "float16":
+            _keep_rounding(part.graph, rank)
         self._rename(part.graph, {"preds": preds, "labels": labels, **outputs})
         taken = next(value for value in part.graph.input if value.name == labels)
-        _copy_sizes(taken, shape, losses.signature.rank + losses.squeeze)
+        _copy_sizes(taken, shape, rank)
         for value in part.graph.output:
-            _copy_sizes(value, shape, losses.signature.rank + losses.squeeze)
+            _copy_sizes(value, shape, rank)
         # constants as nodes: before IR 4 an initializer has to be an input as well
         graph.node.extend(
             helper.make_node("Constant", [], [tensor.name], tensor.name, value=tensor)
@@ -186,18 +189,33 @@ def _names(graph: GraphProto) -> Iterator[str]:
                 yield from _names(inner)
 
 
+def _keep_rounding(graph: GraphProto, rank: int) -> None:
+    """Let the losses' graph take float16 preds through a node that changes nothing.
+
+    On a CPU, ONNX Runtime computes the model in float32 and casts to float16 and back; side by side the two casts go,
+    and the losses would be those of other preds than the model gives.
+    """
+    sizes = helper.make_tensor("sizes_of_preds", TensorProto.INT64, [rank], [0] * rank)  # 0: as they are
+    _take_preds_through("Reshape", sizes, graph)
+
+
 def _take_class_axis(graph: GraphProto) -> None:
     """Let the losses' graph take preds with an axis of one class."""
-    for node in graph.node:
-        node.input[:] = ["preds_of_one_class" if name == "preds" else name for name in node.input]
-    axis = helper.make_tensor("axis_of_classes", TensorProto.INT64, [1], [1])
-    graph.initializer.append(axis)
-    graph.node.insert(0, helper.make_node("Squeeze", ["preds", axis.name], ["preds_of_one_class"], "Squeeze_preds"))
+    _take_preds_through("Squeeze", helper.make_tensor("axis_of_classes", TensorProto.INT64, [1], [1]), graph)
     dims = graph.input[0].type.tensor_type.shape.dim
     rest = [TensorShapeProto.Dimension.FromString(dim.SerializeToString()) for dim in dims[1:]]
     del dims[1:]
     dims.append(TensorShapeProto.Dimension(dim_value=1))
     dims.extend(rest)
+
+
+def _take_preds_through(operator: str, operand: TensorProto, graph: GraphProto) -> None:
+    """Put a node between the preds and whatever takes them."""
+    result = f"preds_after_{operator}"
+    for node in graph.node:
+        node.input[:] = [result if name == "preds" else name for name in node.input]
+    graph.initializer.append(operand)
+    graph.node.insert(0, helper.make_node(operator, ["preds", operand.name], [result], f"{operator}_preds"))
 
 
 def _copy_sizes(value: ValueInfoProto, preds: TensorShapeProto, rank: int) -> None:

@@ -15,14 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from evaltool.artifacts.archives import archive_names
-from evaltool.artifacts.torchscript import load_torchscript
+from evaltool.artifacts.torchscript import METADATA, load_torchscript
 from evaltool.artifacts.trust import artifact_bytes
 from evaltool.errors import EvaltoolError
-from evaltool.export.files import METADATA
 from evaltool.export.model_inputs import guessed_inputs
 from evaltool.export.model_losses import ModelLosses
 from evaltool.numerics.scripting import defined, saved
-from evaltool.predictor.models import ModelInput
+from evaltool.predictor.models import ModelInput, described_tensors
 
 TENSOR, OPTIONAL = "Tensor", "Optional[Tensor]"  # arguments that stay inputs
 EXTRA = "extra/"  # where an archive holds the user's files
@@ -45,7 +44,7 @@ class TorchScriptTarget:
         EvaltoolError: the file is no TorchScript or not trusted, or its ``forward`` takes more than tensors.
     """
 
-    format, suffix = "torchscript", ".pt"
+    format = "torchscript"
 
     def __init__(self, path: Path, *, trust: bool) -> None:
         self.path = path
@@ -64,7 +63,9 @@ class TorchScriptTarget:
         self._by_position = self._arguments == arguments[: len(self._arguments)]
         self._names = [argument.name for argument in self._arguments]
         self._needed = [argument.name for argument in self._arguments if not argument.has_default_value()]
-        guessed = {spec.name: spec for spec in guessed_inputs(self._module, self._needed)}
+        metadata = self._extra.get(METADATA, "")
+        self._described = [spec["name"] for spec in described_tensors(metadata, "outputs")]
+        guessed = {spec.name: spec for spec in guessed_inputs(self._module, self._needed, metadata)}
         self.inputs = [guessed.get(name, ModelInput(name, required=False)) for name in self._names]
         self.outputs: list[str] = []
         self.taken = {*self._names, "self"}
@@ -75,7 +76,7 @@ class TorchScriptTarget:
     def __call__(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the outputs by name; the module's own names where it has any."""
         result = _run(self._module, self._names, feeds)
-        found = _parts(result, self._result)
+        found = _parts(result, self._result, self._described)
         self._parts = {name: place for name, (place, _) in found.items()}
         self.outputs = list(self._parts)
         return {name: value for name, (_, value) in found.items() if isinstance(value, Tensor)}
@@ -149,19 +150,20 @@ class TorchScriptRunner:
 
 @torch.no_grad()
 def _run(module: torch.jit.ScriptModule, names: list[str], feeds: Mapping[str, Tensor]) -> Any:
-    """Return what a module gives for tensors by the names of its arguments."""
+    """Return what a module gives for tensors by the names of its arguments; it may change those that it gets."""
     try:
-        return module(**{name: feeds[name] for name in names if name in feeds})
+        return module(**{name: feeds[name].clone() for name in names if name in feeds})
     except Exception as error:  # the interpreter puts the reason below a stack of its own
         raise RuntimeError(str(error).strip().splitlines()[-1].removeprefix("RuntimeError: ")) from error
 
 
-def _parts(result: Any, variable: str) -> dict[str, tuple[str, Any]]:
+def _parts(result: Any, variable: str, described: list[str]) -> dict[str, tuple[str, Any]]:
     """Return by name where each output is in a variable that holds what a module gives, and the output."""
     if isinstance(result, Mapping):
         return {str(key): (f"{variable}[{key!r}]", value) for key, value in result.items()}
     if isinstance(result, (list, tuple)):
-        names = getattr(result, "_fields", [f"output{i}" for i in range(len(result))])
+        numbered = described if len(described) == len(result) else [f"output{i}" for i in range(len(result))]
+        names = getattr(result, "_fields", numbered)
         return {name: (f"{variable}[{i}]", value) for i, (name, value) in enumerate(zip(names, result, strict=True))}
     return {"output": (variable, result)}
 

@@ -3,13 +3,14 @@
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from evaltool.errors import EvaltoolError
-from evaltool.predictor.models import ModelInput
+from evaltool.predictor.models import ModelInput, described_tensors
 
 Feeds = dict[str, Tensor]
 Run = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
@@ -83,7 +84,7 @@ def random_feeds(run: Run, inputs: Sequence[ModelInput], path: Path) -> list[Fee
 
 def _told(spec: ModelInput) -> str:
     """Return an input as messages show it: ``image float32 [N, 3, 8, 8]``."""
-    sizes = [f"[{', '.join('*' if size is None else str(size) for size in spec.shape)}]"] if spec.shape else []
+    sizes = [f"[{', '.join('?' if size is None else str(size) for size in spec.shape)}]"] if spec.shape else []
     return " ".join([spec.name, *([spec.dtype] if spec.dtype else []), *sizes])
 
 
@@ -109,11 +110,22 @@ def _random(spec: ModelInput, rows: int, size: int, largest: int, generator: tor
     return torch.randint(0, high + 1, shape, generator=generator).to(dtype)
 
 
-def guessed_inputs(module: torch.jit.ScriptModule, needed: Sequence[str]) -> list[ModelInput]:
-    """Return what a TorchScript module may take, which it does not say: of one input, by the first weights."""
+def guessed_inputs(module: torch.jit.ScriptModule, needed: Sequence[str], metadata: str | bytes) -> list[ModelInput]:
+    """Return what a TorchScript module may take: as its metadata say, else, of one input, by the first weights."""
+    described = {spec["name"]: spec for spec in described_tensors(metadata, "inputs")}
+    if set(needed) <= set(described):
+        return [_described_input(described[name]) for name in needed]
     weights = [tensor for tensor in module.parameters() if tensor.dim() > 1]
     if len(needed) != 1 or not weights:
         return [ModelInput(name) for name in needed]
     channels = weights[0].shape[1]  # of a linear layer or a convolution
     dtype = str(weights[0].dtype).removeprefix("torch.")
     return [ModelInput(needed[0], dtype, (None, channels, *[None] * (weights[0].dim() - 2)))]
+
+
+def _described_input(spec: Mapping[str, Any]) -> ModelInput:
+    dtype, shape = spec.get("dtype"), spec.get("shape")
+    known = isinstance(shape, list) and all(size is None or isinstance(size, (int, str)) for size in shape)
+    if not known or not isinstance(getattr(torch, str(dtype), None), torch.dtype):
+        return ModelInput(spec["name"])
+    return ModelInput(spec["name"], str(dtype), tuple(shape))  # type: ignore[arg-type]

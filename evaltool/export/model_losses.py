@@ -87,6 +87,7 @@ class ModelLosses:
         squeeze: the preds have an axis of one class, which the labels do not have.
         signature: of the losses, without that axis.
         notes: what was decided and why, a line each.
+        warnings: what was decided on little.
     """
 
     decision: Decision
@@ -96,6 +97,7 @@ class ModelLosses:
     squeeze: bool
     signature: Signature
     notes: tuple[str, ...]
+    warnings: tuple[str, ...]
 
     def module(self, *, squeeze: bool) -> PredsLosses:
         """Return the losses as one module, ready to compute; it drops the axis of one class if asked."""
@@ -153,7 +155,9 @@ def model_losses(preds: Tensor, where: str, wish: Wish) -> ModelLosses:
         weights = counts.weights(weights, f"--class-weights {weights}")
     columns = {spec.column: column_from_spec(spec, decision, wish.ignore_index, counts, weights) for spec in specs}
     squeeze = foreground or (task == "binary" and one_class)
-    notes = [f"task: {task}, {why}"]
+    notes, warnings = [f"task: {task}, {why}"], []
+    if wish.task == "auto" and task == "multilabel":  # one-hot labels of one class each would pass unseen
+        notes, warnings = [], [f"{notes[0]}: labels are 0 or 1 per class; --task multilabel says so"]
     if task != "regression":
         notes.append(f"preds: taken for {wish.preds_are}; --preds-are says otherwise")
     return ModelLosses(
@@ -164,6 +168,7 @@ def model_losses(preds: Tensor, where: str, wish: Wish) -> ModelLosses:
         squeeze=squeeze,
         signature=_signature(preds, decision, columns, squeeze, wish.labels_dtype),
         notes=tuple(notes),
+        warnings=tuple(warnings),
     )
 
 
@@ -236,6 +241,14 @@ def _is_per_class(column: LossColumn, softmax: bool) -> bool:
         isinstance(value, (list, tuple)) and len(value) > 1 and not entry.is_pair(name, outputs)
         for name, value in column.record["parameters"].items()
     )
+
+
+def are_like_probabilities(preds: Tensor) -> bool:
+    """Whether the numbers of every position, [N, C, *S] with C >= 2, are in [0, 1] and sum to 1."""
+    if preds.dim() < 2 or preds.shape[1] < 2 or not preds.numel():
+        return False
+    off = preds.to(torch.float64).sum(1) - 1
+    return bool((preds >= 0).all() and (preds <= 1).all() and (off.abs() < TOLERANCE).all())
 
 
 def labels_for(preds: Tensor, losses: ModelLosses, generator: torch.Generator) -> Tensor:

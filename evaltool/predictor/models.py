@@ -1,9 +1,10 @@
 """Models of three formats behind one small interface: tensors by name in, tensors by name out."""
 
+import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from evaltool.artifacts.archives import archive_names
 from evaltool.artifacts.pt2 import load_pt2
-from evaltool.artifacts.torchscript import load_torchscript
+from evaltool.artifacts.torchscript import METADATA, load_torchscript
 from evaltool.devices import is_out_of_memory
 from evaltool.errors import EvaltoolError
 
@@ -22,6 +23,7 @@ from evaltool.errors import EvaltoolError
 BATCH_BOUND = re.compile(
     r"dim value(?: is)? ?(too small|too large|) at 0, expected(?: it)?(?: to be)?:? (?:[<>]= )?(\d+)"
 )
+FORMAT_OF_SUFFIX = {".onnx": "onnx", ".pt2": "pt2", ".pt": "torchscript", ".pth": "torchscript", ".ts": "torchscript"}
 UNCHECKED_FLOATS = "float32"  # what a model takes whose numbers do not say
 
 
@@ -86,7 +88,9 @@ class TorchScriptModel:
         self.path = path
         self.device = device
         self.provider = "TorchScript"
-        self._module = load_torchscript(path, trust=trust, device=device).eval()
+        extra: dict[str, Any] = {METADATA: ""}
+        self._module = load_torchscript(path, trust=trust, device=device, extra_files=extra).eval()
+        self._outputs = [spec["name"] for spec in described_tensors(extra[METADATA], "outputs")]
         forward: Any = self._module.forward  # a ScriptMethod
         arguments = forward.schema.arguments[1:]
         self.inputs = [
@@ -106,7 +110,7 @@ class TorchScriptModel:
     def __call__(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the outputs by name; see ``Model``."""
         try:
-            return named(self._module(**feeds))
+            return named(self._module(**feeds), self._outputs)
         except Exception as error:  # the interpreter puts the reason below a stack of its own
             if is_out_of_memory(error):
                 raise
@@ -227,17 +231,31 @@ def format_of(path: Path) -> str:
     with path.open("rb") as file:
         if file.read(2) == b"PK":
             return "pt2" if "archive_format" in archive_names(file, path) else "torchscript"
-    known = {".onnx": "onnx", ".pt2": "pt2", ".pt": "torchscript", ".pth": "torchscript", ".ts": "torchscript"}
-    if path.suffix.lower() not in known:
+    if path.suffix.lower() not in FORMAT_OF_SUFFIX:
         raise EvaltoolError(
             f"not a model that can be run\n  {path}: got {path.suffix or 'no suffix'}, expected TorchScript (.pt), "
             "ONNX (.onnx) or .pt2\n  Export the model to one of them."
         )
-    return known[path.suffix.lower()]
+    return FORMAT_OF_SUFFIX[path.suffix.lower()]
 
 
-def named(result: Any) -> dict[str, Tensor]:
-    """Return a model's tensors by name: its own names where it has any, else output, or output0, output1, ..."""
+def described_tensors(metadata: str | bytes, role: str) -> list[dict[str, Any]]:
+    """Return the "inputs" or "outputs" of a TorchScript file's metadata, each with a name of its own; else none."""
+    try:
+        specs = list(json.loads(metadata)[role])
+        names = {spec["name"] for spec in specs}
+    except (ValueError, TypeError, KeyError):  # none, or somebody else's
+        return []
+    return specs if len(names) == len(specs) and all(isinstance(name, str) for name in names) else []
+
+
+def named(result: Any, names: Sequence[str] = ()) -> dict[str, Tensor]:
+    """Return a model's tensors by name.
+
+    Args:
+        result: what the model gives; its own names count, where it has any.
+        names: those of a tuple without names, if they are as many; else output, or output0, output1, ...
+    """
     if isinstance(result, Tensor):
         return {"output": result}
     if isinstance(result, Mapping):
@@ -245,7 +263,8 @@ def named(result: Any) -> dict[str, Tensor]:
     elif hasattr(result, "_fields"):
         items = result._asdict().items()
     elif isinstance(result, (list, tuple)):
-        items = {f"output{i}": value for i, value in enumerate(result)}.items()
+        numbered = names if len(names) == len(result) else [f"output{i}" for i in range(len(result))]
+        items = dict(zip(numbered, result, strict=True)).items()
     else:
         items = {}.items()
     return {str(name): value for name, value in items if isinstance(value, Tensor)}

@@ -50,6 +50,20 @@ net_fused.onnx: compared on 3 batches, worst error *
     assert (models / "net_fused.onnx").is_file()
 
 
+def test_the_report_of_one_batch_and_a_warning(cli, models):
+    text = "net (float[2,4] x) => (float[2,M] y) { y = Reshape(x, shape) }"
+    onnx.save(model_of(text, shape=[2, 4]), models / "two.onnx")
+    result = cli("fuse", "two.onnx", "--loss", "bce")
+    assert result.stdout.startswith("two_fused.onnx: compared on 1 batch, worst error ")
+    assert result.stderr == (
+        """\
+preds: taken for logits; --preds-are says otherwise
+warning: task: multilabel, because the preds are [N, C] with C = 4 and bce is none of multiclass: labels are 0 or 1 \
+per class; --task multilabel says so
+"""
+    )
+
+
 def test_the_report_as_json(cli, models):
     result = cli("fuse", "net.onnx", "--loss", "focal", "-o", "there.onnx", "--overwrite", "--json")
     report = json.loads(result.stdout)
@@ -114,6 +128,11 @@ error: there is a file of that name
 error: the fused model would replace the model
   net.onnx
   Choose another name with -o.
+""",
+    "net.onnx -o fused.pt": """\
+error: this suffix is another format's
+  fused.pt: net.onnx is ONNX, and so is what is fused
+  Choose a name with .onnx.
 """,
     "net.onnx -o no/such/fused.onnx": """\
 error: no such folder

@@ -1,6 +1,8 @@
 """Losses inside ONNX graphs: the graph stays as it is, and the losses are those of its output."""
 
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -14,6 +16,7 @@ from torch.nn import functional as F
 from evaltool.errors import EvaltoolError
 from evaltool.export import fuse, fuse_onnx
 from evaltool.losses import BinaryFocalLoss, CrossEntropyLoss, DiceLoss, FocalLoss
+from evaltool.partial_files import partial_path
 
 from .onnx_nets import WEIGHT, external, linear, model_of
 
@@ -96,6 +99,38 @@ def test_preds_of_other_dtypes_stay_as_they_are(here, dtype):
     torch.testing.assert_close(found["ce"].to(torch.float64), wanted, rtol=1e-5, atol=0)
 
 
+HALF_NETS = {  # ONNX Runtime computes both in float32 on a CPU
+    "flat": ("net (float16[N,8] x) => (float16[N,5] logits) { logits = MatMul(x, W) }", (8, 5), (8,), 1),
+    "one_class": ("net (float16[N,8] x) => (float16[N,1] logits) { logits = MatMul(x, W) }", (8, 1), (8,), 1),
+    "image": (
+        "net (float16[N,3,H,K] x) => (float16[N,4,H,K] logits) { logits = Conv(x, W) }",
+        (4, 3, 1, 1),
+        (3, 4, 2),
+        9,
+    ),
+}
+
+
+@pytest.mark.parametrize("opset", [11, 18])
+@pytest.mark.parametrize("net", HALF_NETS)
+def test_losses_of_half_preds_are_those_of_the_rounded_preds(here, net, opset):
+    text, weight, row, scale = HALF_NETS[net]
+    weights = (np.random.default_rng(3).normal(size=weight) * scale).astype(np.float16)
+    report = fuse(written(model_of(text, opset, W=weights)))
+    assert report.failure is None
+    for rows in (0, 6):
+        x = torch.randn(rows, *row).to(torch.float16)
+        labels = torch.randint(0, 2, (rows, *row[1:]))
+        found = run(report.path, x=x, labels=labels)
+        assert [len(value) for value in found.values()] == [rows] * 4
+    logits = found["logits"].to(torch.float64)
+    if net == "one_class":
+        wanted = F.binary_cross_entropy_with_logits(logits[:, 0], labels.double(), reduction="none")
+    else:
+        wanted = F.cross_entropy(logits, labels, reduction="none").reshape(6, -1).mean(1)
+    torch.testing.assert_close(found[report.losses[0]["output"]].to(torch.float64), wanted, rtol=1e-5, atol=1e-7)
+
+
 def test_bfloat16_is_told(here):
     text = "net (float[N,4] x) => (bfloat16[N,5] logits) { y = MatMul(x, W) logits = Cast<to=16>(y) }"
     with pytest.raises(EvaltoolError) as caught:
@@ -121,7 +156,7 @@ def test_names_that_clash_are_told(here):
     assert report.notes == [
         "task: multiclass, because the preds are [N, C] with C = 5",
         "preds: taken for logits; --preds-are says otherwise",
-        "preds: the output 'ce' of ce, loss",
+        "preds: the output 'ce' of ce, loss; --output-name takes another",
         "input: 'labels_1', for the model has a 'labels'",
         "output: 'ce_loss', for the model has a 'ce'",
         "output: 'loss_loss', for the model has a 'loss'",
@@ -253,7 +288,6 @@ def test_one_foreground_class_has_labels_without_its_axis(here, opset):
 @pytest.mark.parametrize(
     ("losses", "options", "task", "why"),
     [
-        (["bce"], {}, "multilabel", "because the preds are [N, C] with C = 5 and bce is none of multiclass"),
         (["mse"], {}, "regression", "because the preds are [N, C] with C = 5 and mse is none of multiclass"),
         (["dice"], {"task": "multilabel"}, "multilabel", "as given by --task"),
     ],
@@ -263,6 +297,76 @@ def test_losses_decide_the_task_where_shapes_do_not(here, losses, options, task,
     assert report.task == task
     assert report.notes[0] == f"task: {task}, {why}"
     assert [spec["shape"] for spec in report.inputs] == [["batch", 4], ["batch", 5]]
+
+
+def test_labels_per_class_are_warned_of_where_only_the_losses_ask_for_them(here):
+    report = fuse(written(linear()), ["bce"])
+    assert report.task == "multilabel"
+    assert report.notes == ["preds: taken for logits; --preds-are says otherwise"]
+    assert report.warnings == [
+        "task: multilabel, because the preds are [N, C] with C = 5 and bce is none of multiclass: labels are 0 or 1 "
+        "per class; --task multilabel says so"
+    ]
+    assert fuse(written(linear()), ["bce"], task="multilabel", overwrite=True).warnings == []
+
+
+def test_probabilities_taken_for_logits_are_warned_of(here):
+    path = written(model_of("net (float[N,4,H] x) => (float[N,4,H] probs) { probs = Softmax<axis=1>(x) }"))
+    assert fuse(path, ["ce"]).warnings == ["preds: each row of 'probs' is in [0, 1] and sums to 1; --preds-are probs?"]
+    assert fuse(path, ["ce"], preds_are="probs", overwrite=True).warnings == []
+    assert fuse(written(linear(), "logits.onnx"), ["ce"]).warnings == []
+
+
+def test_what_takes_a_while_is_announced(here):
+    said = []
+    fuse(written(linear()), ["ce"], announce=said.append)
+    assert said == ["comparing with the model alone, some seconds"]
+
+
+def test_the_output_that_was_asked_for_is_not_offered_again(here):
+    text = "net (float[N,4] x) => (float[N,4] a, float[N,4] b) { a = Neg(x) b = Abs(x) }"
+    report = fuse(written(model_of(text)), ["ce"], output_name="b")
+    assert report.notes[2] == "preds: the output 'b' of a, b"
+
+
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [
+        ("float[M] y) { y = Reshape(x, flat) }", "[12]"),
+        ("float[4,N] y) { y = Transpose(x) }", "[4, 3]"),
+        ("float[4] y) { y = ReduceMean<keepdims=0>(x, rows) }", "[4]"),
+        ("float[1,4] y) { y = ReduceMean<keepdims=1>(x, rows) }", "[1, 4]"),
+    ],
+    ids=["flattened", "transposed", "mean", "kept mean"],
+)
+def test_an_output_without_a_row_per_sample_is_told(here, text, shape):
+    arrays = {"flat": [-1], "rows": [0]}
+    path = written(model_of("net (float[N,4] x) => (" + text, **{k: v for k, v in arrays.items() if k in text}))
+    with pytest.raises(EvaltoolError) as caught:
+        fuse(path)
+    assert str(caught.value) == (
+        f"the output is not one row per sample\n  net.onnx: output y: shape {shape} for x [3, 4], expected [N, ...]\n"
+        "  Choose another output with --output-name, or keep the samples apart in the model."
+    )
+    assert [item.name for item in here.iterdir()] == ["net.onnx"]
+
+
+def test_what_a_killed_process_left_goes(here, monkeypatch):
+    module = sys.modules["evaltool.export.fuse"]
+    seen = []
+
+    def compared(*args):
+        seen.extend(item.name for item in here.iterdir())
+        return known(*args)
+
+    known = module.compared
+    monkeypatch.setattr(module, "compared", compared)
+    stale = here / f".net_fused.onnx.partial-{2**22 + 1}"  # above every process number
+    stale.mkdir()
+    (stale / "net_fused.onnx").write_text("half")
+    fuse(written(linear()), ["ce"])
+    assert sorted(seen) == [partial_path(Path("net_fused.onnx")).name, "net.onnx"]
+    assert sorted(item.name for item in here.iterdir()) == ["net.onnx", "net_fused.onnx"]
 
 
 def test_parameters_per_class_hold_for_the_classes_of_the_model(here):

@@ -14,6 +14,7 @@ from evaltool.errors import EvaltoolError
 from evaltool.export import fuse
 from evaltool.losses import FocalLoss
 from evaltool.numerics.scripting import loaded, scripted
+from evaltool.predictor import predict
 
 from . import torchscript_nets as nets
 
@@ -168,6 +169,57 @@ def test_a_random_module_is_not_left_behind(saved, here):
     report = fuse(saved(scripted(nets.Noisy())), ["ce"], trust=True)
     assert report.failure == "the output 'output' differs from the model's alone; is the model random?"
     assert [path.name for path in here.iterdir()] == ["net.pt"]
+
+
+def test_a_module_that_changes_its_input_is_fused(saved):
+    report = fuse(saved(scripted(nets.InPlace())), ["ce"], trust=True)
+    assert report.failure is None
+
+
+def test_an_output_without_a_row_per_sample_is_told(saved):
+    torch.manual_seed(0)
+    with pytest.raises(EvaltoolError, match=r"the output is not one row per sample\n  net\.pt: output output: shape "):
+        fuse(saved(scripted(nets.Chosen())), ["ce"], trust=True)
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".ONNX", ".pt2"])
+def test_a_suffix_of_another_format_is_told_before_anything_runs(saved, here, suffix):
+    with pytest.raises(EvaltoolError) as caught:
+        fuse(saved(scripted(nets.Linear())), ["ce"], output=f"fused{suffix}")  # not trusted, so not run
+    assert str(caught.value) == (
+        f"this suffix is another format's\n  fused{suffix}: net.pt is TorchScript, and so is what is fused\n"
+        "  Choose a name with .pt."
+    )
+    assert [path.name for path in here.iterdir()] == ["net.pt"]
+
+
+def test_sizes_that_nobody_knows_are_left_open(saved):
+    report = fuse(saved(scripted(nets.Dropping())), ["ce"], trust=True)
+    assert report.inputs[0] == {"name": "image", "dtype": "float32", "shape": ["N", 3, None, None]}
+    assert report.outputs[0] == {"name": "output", "dtype": "float32", "shape": ["N", None, None, None]}
+    with pytest.raises(EvaltoolError) as caught:
+        fuse(saved(scripted(nets.Narrow())), ["ce"], trust=True, overwrite=True)
+    assert str(caught.value).splitlines()[1] == "  net.pt: takes image float32 [?, 3, ?, ?]"
+
+
+def test_a_fused_file_is_predicted_with_by_the_names_of_its_outputs(saved):
+    path = fuse(saved(scripted(nets.InList())), ["focal"], trust=True).path
+    x, labels = torch.randn(6, 4), torch.randint(0, 5, (6,))
+    done = predict(path, {"x": x, "labels": labels}, output="focal.npy", output_name="focal", trust=True)
+    assert done["output"]["name"] == "focal"
+    logits = opened(path)(x, labels)[0].detach()
+    torch.testing.assert_close(torch.from_numpy(np.load("focal.npy")), FocalLoss()(logits, labels))
+
+
+def test_a_fused_file_can_be_fused_again(saved):
+    path = fuse(saved(scripted(nets.Linear())), ["ce"], trust=True).path
+    report = fuse(path, ["ce"], output="twice.pt", ignore_index=0, trust=True)
+    assert [spec["name"] for spec in report.inputs] == ["x", "labels", "labels_1"]
+    assert [spec["name"] for spec in report.outputs] == ["output", "ce", "ce_loss"]
+    x, labels = torch.randn(6, 4), torch.tensor([0, 1, 2, 3, 4, 0])
+    _, once, twice = opened("twice.pt")(x, labels, labels)
+    torch.testing.assert_close(once[1:5], twice[1:5])
+    assert twice[[0, 5]].tolist() == [0, 0]
 
 
 def test_an_archive_that_is_no_module_is_told(here):

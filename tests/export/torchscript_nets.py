@@ -94,3 +94,29 @@ class Needy(Linear):
 class Noisy(Linear):
     def forward(self, x: Tensor) -> Tensor:
         return self.linear(x) + torch.randn_like(x[:, :1])
+
+
+class InPlace(Linear):
+    """Changes its input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x.add_(1.0))
+
+
+class Chosen(Linear):
+    """Gives the rows of some samples."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x)[x[:, 0] > 0]
+
+
+class Narrow(nn.Module):
+    """Takes images of no size that anybody would guess."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 6, 1)
+        self.linear = nn.Linear(6 * 11 * 13, 5)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.linear(self.conv(image).flatten(1))

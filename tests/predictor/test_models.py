@@ -1,5 +1,6 @@
 """Models of three formats: what their files say of inputs and outputs, and which files are none."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from evaltool.errors import EvaltoolError
+from evaltool.numerics.scripting import saved, scripted
 from evaltool.predictor.models import ModelInput, open_model
 from tests.predictor import nets
 
@@ -47,6 +49,23 @@ def test_outputs_have_the_models_names_or_numbers(tmp_path, module, names):
     outputs = model({"features": features, "bias": bias})
     assert list(outputs) == names
     torch.testing.assert_close(outputs[names[1]], features.relu())
+
+
+@pytest.mark.parametrize(
+    ("outputs", "names"),
+    [
+        ([{"name": "logits"}, {"name": "relu"}], ["logits", "relu"]),
+        ([{"name": "logits"}], ["output0", "output1"]),
+        ([{"name": "same"}, {"name": "same"}], ["output0", "output1"]),
+        ([{"name": 1}, {"name": 2}], ["output0", "output1"]),
+        ("ab", ["output0", "output1"]),
+    ],
+    ids=["as many", "fewer", "twice", "numbers", "text"],
+)
+def test_a_files_metadata_name_the_outputs_that_have_no_names(tmp_path, outputs, names):
+    module = scripted(nets.PairTuple())
+    saved(module, tmp_path / "m.pt", {"metadata.json": json.dumps({"outputs": outputs})})
+    assert list(opened(tmp_path / "m.pt")({"features": torch.randn(2, 4), "bias": torch.randn(2, 3)})) == names
 
 
 @pytest.mark.parametrize("how", ["scripted", "traced", "frozen"])
