@@ -56,7 +56,7 @@ def _print(found: Mapping[str, Any]) -> None:
     for problem in found["problems"]:
         click.echo(f"problem: {problem['wrong']}\n  {problem['do']}")
     if not found["problems"]:
-        click.echo("Everything that is installed works.")
+        click.echo("No problem found: what this machine has, works.")
 
 
 def _machine(found: Mapping[str, Any]) -> Rows:
@@ -89,7 +89,7 @@ def _torch(torch: Mapping[str, Any]) -> str:
 
 
 def _provider(row: Mapping[str, Any]) -> str:
-    return "works" if row["works"] else f"does not work: {row['reason']}"
+    return "works" if row["works"] else f"not usable here: {row['reason']}"
 
 
 def _engine(row: Mapping[str, Any]) -> str:

@@ -69,7 +69,7 @@ def diagnosed(monkeypatch):
 def test_a_sound_install_is_shown_and_exits_with_0(cli, diagnosed):
     diagnosed(GPU)
     result = cli("doctor")
-    assert result.stdout == SHOWN + "Everything that is installed works.\n"
+    assert result.stdout == SHOWN + "No problem found: what this machine has, works.\n"
     assert (result.exit_code, result.stderr) == (0, "")
 
 
@@ -77,7 +77,7 @@ def test_problems_come_last_with_what_to_do_and_exit_with_1(cli, diagnosed):
     diagnosed(GPU, {"onnxruntime": {"providers": CPU_ONLY["onnxruntime"]["providers"]}})
     result = cli("doctor")
     shown = SHOWN.replace(
-        "CUDAExecutionProvider  works", "CUDAExecutionProvider  does not work: libcublasLt.so.13: not there"
+        "CUDAExecutionProvider  works", "CUDAExecutionProvider  not usable here: libcublasLt.so.13: not there"
     )
     shown = shown.replace("cpu, cuda\n", "cpu (the GPU is not used: see the problems)\n")
     assert result.stdout == (
