@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from evaltool.artifacts.signature import ELEMENTS, REAL, SOFTMAX, Signature
-from evaltool.catalogue import CATALOGUE, LossSpec, parse_spec
+from evaltool.catalogue import LossSpec, parse_spec
 from evaltool.detect import Decision
 from evaltool.errors import EvaltoolError
 from evaltool.export.request import TOLERANCE, GivenCounts
+from evaltool.export.subject import numbers_per_class
 from evaltool.numerics.elementary import working_precision
 from evaltool.numerics.log_odds import two_classes
 from evaltool.schema import DEFAULT_LOSSES, is_softmax
@@ -230,17 +231,10 @@ def _signature(
     dtype = str(preds.dtype).removeprefix("torch.")
     wide = Signature(layout, rank, None, dtype, chosen)
     # a number of classes only where parameters hold one number per class: any other graph takes any number
-    fixed = wide.has_classes and any(_is_per_class(column, softmax) for column in columns.values())
-    return Signature(layout, rank, decision.num_classes if fixed else None, dtype, chosen)
-
-
-def _is_per_class(column: LossColumn, softmax: bool) -> bool:
-    entry = CATALOGUE[column.record["loss"]]
-    outputs = "softmax" if softmax else "sigmoids"
-    return any(
-        isinstance(value, (list, tuple)) and len(value) > 1 and not entry.is_pair(name, outputs)
-        for name, value in column.record["parameters"].items()
+    fixed = wide.has_classes and any(
+        numbers_per_class(column.record["loss"], column.record["parameters"], softmax) for column in columns.values()
     )
+    return Signature(layout, rank, decision.num_classes if fixed else None, dtype, chosen)
 
 
 def are_like_probabilities(preds: Tensor) -> bool:

@@ -119,12 +119,23 @@ def _num_classes(subject: Subject, signature: Signature) -> int | None:
     if not signature.has_classes:
         return None
     items = [subject] if subject["kind"] == "loss" else subject["losses"]
-    outputs = "softmax" if signature.layout == SOFTMAX else "sigmoids"
-    for item in items:
-        entry = CATALOGUE[item["loss"]]
-        for name, value in item["parameters"].items():
-            if isinstance(value, (list, tuple)) and len(value) > 1 and not entry.is_pair(name, outputs):
-                return len(value)
+    softmax = signature.layout == SOFTMAX
+    return next((n for item in items if (n := numbers_per_class(item["loss"], item["parameters"], softmax))), None)
+
+
+def numbers_per_class(loss: str, parameters: Mapping[str, Any], softmax: bool) -> int | None:
+    """Return how many numbers a loss's parameters hold per class; None if one serves all of them.
+
+    Args:
+        loss: its registry name.
+        parameters: its parameters' values.
+        softmax: the classes share one distribution; else each has a sigmoid.
+    """
+    outputs = "softmax" if softmax else "sigmoids"
+    for name, value in parameters.items():
+        per_class = isinstance(value, (list, tuple)) and len(value) > 1
+        if per_class and not CATALOGUE[loss].is_pair(name, outputs):
+            return len(value)
     return None
 
 
