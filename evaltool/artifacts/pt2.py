@@ -55,7 +55,7 @@ def compile_pt2(
     device = torch.device(device)
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (metadata or {}).items()}
     example = tuple(tensor.to(device) for tensor in signature.example())
-    with _quiet():
+    with _quiet(), _any_size():
         program = exported_program(module.to(device), signature, example)
         torch._inductor.aoti_compile_and_package(
             program, package_path=str(path), inductor_configs={**SETTINGS, "aot_inductor.metadata": texts}
@@ -66,8 +66,7 @@ def exported_program(
     module: nn.Module, signature: Signature, example: tuple[Tensor, ...]
 ) -> torch.export.ExportedProgram:
     """Return a module as torch.export sees it, for every size that the signature leaves free, 0 and 1 included."""
-    # without it the code refuses sizes of 0 and 1, or is compiled for the others only
-    with symbolic.patch("backed_size_oblivious", True):  # type: ignore[attr-defined]
+    with _any_size():
         return torch.export.export(module.eval(), example, dynamic_shapes=signature.dynamic_shapes(), strict=False)
 
 
@@ -172,6 +171,11 @@ def _specs(metadata: Mapping[str, str]) -> list[TensorSpec] | None:
         return [TensorSpec(item["name"], item["dtype"], tuple(item["shape"])) for item in inputs]
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def _any_size() -> Any:
+    """Keep programs, and code compiled of them, from refusing sizes of 0 and 1, or from being for the others only."""
+    return symbolic.patch("backed_size_oblivious", True)  # type: ignore[attr-defined]
 
 
 @contextmanager
