@@ -274,10 +274,11 @@ def test_export_prints_nothing_of_the_exporters_own(tmp_path):
 
 
 @pytest.mark.slow
-def test_pt2_is_written_loaded_and_scored_with(tmp_path):
-    (result,) = exported("focal", output=tmp_path, formats=["pt2"])
-    assert result.path == str(tmp_path / "pt2/focal/1/model.pt2")
+@pytest.mark.parametrize("name", ["focal", "dice"])
+def test_pt2_is_written_loaded_and_scored_with(tmp_path, name):
+    (result,) = exported(name, output=tmp_path, formats=["pt2"])
+    assert result.path == str(tmp_path / f"pt2/{name}/1/model.pt2")
     preds = np.random.default_rng(0).normal(0, 9, (50, 5)).astype(np.float32)
     labels = np.random.default_rng(0).integers(0, 5, 50)
     scores = evaltool.score(preds, labels, losses=["ce"], module=result.path)  # its manifest vouches for it
-    np.testing.assert_allclose(scores["focal"], evaltool.score(preds, labels)["focal"], rtol=1e-5)
+    np.testing.assert_allclose(scores[name], evaltool.score(preds, labels)[name], rtol=1e-5)
