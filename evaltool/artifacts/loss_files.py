@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from evaltool.artifacts.onnx_files import open_onnx
-from evaltool.artifacts.onnx_graphs import parsed_props
+from evaltool.artifacts.props import parsed_props
 from evaltool.artifacts.pt2 import load_pt2
 from evaltool.artifacts.signature import TensorSpec
 from evaltool.artifacts.torchscript import load_torchscript

@@ -1,6 +1,5 @@
 """A module as an ONNX graph of primitive operators: opset 18, IR 10, dynamic sizes, no exporter's ballast."""
 
-import json
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from onnx import TensorProto, helper
 from torch import Tensor, nn
 
 import evaltool
+from evaltool.artifacts.props import parsed_props, prop_texts
 from evaltool.artifacts.signature import Signature
 
 OPSET, IR_VERSION = 18, 10
@@ -71,7 +71,7 @@ def onnx_model(
         _name_axes(value, [size or name for size, name in zip(exported, named, strict=True)])
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version = "evaltool", evaltool.__version__
-    helper.set_model_props(model, {key: _text(value) for key, value in (metadata or {}).items()})
+    helper.set_model_props(model, prop_texts(metadata or {}))
     foreign = {node.op_type for node in model.graph.node if node.domain or node.op_type not in PRIMITIVES}
     if foreign or model.functions:
         raise ValueError(f"{type(module).__name__} became {', '.join(sorted(foreign)) or 'functions'} in ONNX")
@@ -82,17 +82,6 @@ def onnx_model(
 def metadata_of(model: onnx.ModelProto) -> dict[str, Any]:
     """Return what ``onnx_model`` wrote into ``metadata_props``; texts stay texts where they are no JSON."""
     return parsed_props({item.key: item.value for item in model.metadata_props})
-
-
-def parsed_props(props: Mapping[str, str]) -> dict[str, Any]:
-    """Return metadata from texts: JSON where it was written so."""
-    found: dict[str, Any] = {}
-    for key, value in props.items():
-        try:
-            found[key] = json.loads(value)
-        except ValueError:
-            found[key] = value
-    return found
 
 
 def output_shape(output: Tensor, example: tuple[Tensor, Tensor], signature: Signature) -> tuple[str | int, ...]:
@@ -158,7 +147,3 @@ def _name_axes(value: onnx.ValueInfoProto, shape: Sequence[str | int]) -> None:
             dim.dim_param = size
         else:
             dim.dim_value = size
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -22,6 +22,7 @@ from torch.fx.experimental import _config as symbolic
 from torch.utils import _pytree as pytree
 
 from evaltool.artifacts.archives import archive_names
+from evaltool.artifacts.props import prop_texts
 from evaltool.artifacts.signature import Signature, TensorSpec
 from evaltool.artifacts.trust import artifact_bytes, check_trusted
 from evaltool.errors import EvaltoolError
@@ -53,12 +54,13 @@ def compile_pt2(
             "variable CXX."
         )
     device = torch.device(device)
-    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (metadata or {}).items()}
     example = tuple(tensor.to(device) for tensor in signature.example())
     with _quiet(), _any_size():
         program = exported_program(module.to(device), signature, example)
         torch._inductor.aoti_compile_and_package(
-            program, package_path=str(path), inductor_configs={**SETTINGS, "aot_inductor.metadata": texts}
+            program,
+            package_path=str(path),
+            inductor_configs={**SETTINGS, "aot_inductor.metadata": prop_texts(metadata or {})},
         )
 
 

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 SOFTMAX, ELEMENTS, REAL, SHARES = "softmax", "elements", "real", "shares"
-LAYOUTS = (SOFTMAX, ELEMENTS, REAL, SHARES)
 
 
 @dataclass(frozen=True)
@@ -66,9 +65,9 @@ class Signature:
         generator = torch.Generator().manual_seed(0)
         preds = torch.rand(of_preds, generator=generator)
         if self.layout == SHARES:
-            return preds.to(self._dtype(self.preds_dtype)), preds.softmax(1).to(self._dtype(self.labels_dtype))
+            return preds.to(dtype_of(self.preds_dtype)), preds.softmax(1).to(dtype_of(self.labels_dtype))
         labels = torch.randint(0, 2, of_labels, generator=generator)
-        return preds.to(self._dtype(self.preds_dtype)), labels.to(self._dtype(self.labels_dtype))
+        return preds.to(dtype_of(self.preds_dtype)), labels.to(dtype_of(self.labels_dtype))
 
     def dynamic_shapes(self) -> tuple[dict[int, Any], dict[int, Any]]:
         """Return the axes that may have any size, as torch.export takes them."""
@@ -81,10 +80,11 @@ class Signature:
         )
         return of_preds, of_labels
 
-    @staticmethod
-    def _dtype(name: str) -> torch.dtype:
-        dtype: torch.dtype = getattr(torch, name)
-        return dtype
+
+def dtype_of(name: str) -> torch.dtype:
+    """Return the dtype of a name such as "float32"."""
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype
 
 
 def _size(size: str | int, sizes: dict[str, int]) -> int:

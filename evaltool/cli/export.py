@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from evaltool.cli.completion import paths, specs
-from evaltool.cli.parameters import Device, Label
-from evaltool.schema import KINDS, PROGRESS, TASKS, WEIGHT_WORDS
+from evaltool.cli.parameters import Device, loss_options
+from evaltool.schema import KINDS, PROGRESS, TASKS
 
 FORMATS = ("torchscript", "onnx", "pt2")
 
@@ -49,19 +49,7 @@ FORMATS = ("torchscript", "onnx", "pt2")
     help="What the loss is of, where it may be of several; foreground is a segmentation of one class, preds [N, *S].",
 )
 @click.option("--preds-are", type=click.Choice(KINDS), default="logits", show_default=True, help="The kind of preds.")
-@click.option("--ignore-index", type=Label(), default=-100, show_default=True, help="Label that counts for nothing.")
-@click.option(
-    "--class-weights",
-    metavar="FILE|RULE|1,2,3",
-    help=f"One number per class, or a rule on --counts: {', '.join(WEIGHT_WORDS)}.",
-    shell_complete=paths("file", tuple(WEIGHT_WORDS)),
-)
-@click.option(
-    "--counts",
-    metavar="FILE|1,2,3",
-    help="Labels of each class in the training data, for rules, priors and margins.",
-    shell_complete=paths("file"),
-)
+@loss_options
 @click.option(
     "--preds-dtype",
     "preds_dtypes",

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from evaltool.cli.completion import paths, specs
-from evaltool.cli.parameters import Label
-from evaltool.schema import KINDS, TASKS, WEIGHT_WORDS
+from evaltool.cli.parameters import loss_options
+from evaltool.schema import KINDS, TASKS
 
 
 @click.command(
@@ -38,19 +38,7 @@ from evaltool.schema import KINDS, TASKS, WEIGHT_WORDS
     "--preds-are", type=click.Choice(KINDS), default="logits", show_default=True, help="The kind of the output."
 )
 @click.option("--output-name", metavar="NAME", help="Which output of the model holds the preds.  [default: the first]")
-@click.option("--ignore-index", type=Label(), default=-100, show_default=True, help="Label that counts for nothing.")
-@click.option(
-    "--class-weights",
-    metavar="FILE|RULE|1,2,3",
-    help=f"One number per class, or a rule on --counts: {', '.join(WEIGHT_WORDS)}.",
-    shell_complete=paths("file", tuple(WEIGHT_WORDS)),
-)
-@click.option(
-    "--counts",
-    metavar="FILE|1,2,3",
-    help="Labels of each class in the training data, for rules, priors and margins.",
-    shell_complete=paths("file"),
-)
+@loss_options
 @click.option(
     "--labels-dtype",
     type=click.Choice(["int64", "int32", "float32"]),

@@ -1,13 +1,15 @@
 """What arguments take beside words and paths: shares, numbers, labels, devices, named files."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from evaltool.cli.completion import paths
 from evaltool.errors import EvaltoolError
+from evaltool.schema import WEIGHT_WORDS
 
 
 class Share(click.ParamType):  # type: ignore[type-arg]
@@ -101,3 +103,22 @@ def named_files(texts: Sequence[str]) -> dict[str, str]:
             raise EvaltoolError(f"{twice}\n  {files[name]} and {path}\n  Name every input once, as in name=file.npy.")
         files[name] = path
     return files
+
+
+def loss_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that a loss is built with where there are no labels to count."""
+    command = click.option(
+        "--counts",
+        metavar="FILE|1,2,3",
+        help="Labels of each class in the training data, for rules, priors and margins.",
+        shell_complete=paths("file"),
+    )(command)
+    command = click.option(
+        "--class-weights",
+        metavar="FILE|RULE|1,2,3",
+        help=f"One number per class, or a rule on --counts: {', '.join(WEIGHT_WORDS)}.",
+        shell_complete=paths("file", tuple(WEIGHT_WORDS)),
+    )(command)
+    return click.option(
+        "--ignore-index", type=Label(), default=-100, show_default=True, help="Label that counts for nothing."
+    )(command)

@@ -12,7 +12,8 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from evaltool.artifacts.onnx_files import open_onnx
-from evaltool.artifacts.onnx_graphs import onnx_model, parsed_props
+from evaltool.artifacts.onnx_graphs import onnx_model
+from evaltool.artifacts.props import parsed_props
 from evaltool.artifacts.pt2 import compile_pt2, load_pt2
 from evaltool.artifacts.signature import SOFTMAX, Signature, named_outputs
 from evaltool.artifacts.torchscript import METADATA, load_torchscript

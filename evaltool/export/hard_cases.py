@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from evaltool.artifacts.signature import REAL, SOFTMAX, Signature
+from evaltool.artifacts.signature import REAL, SOFTMAX, Signature, dtype_of
 
 # where float32 loses a loss that is written without care (design.md, targets)
 GRID = torch.tensor([0, 0.1, 1, 10, 30, 88, 100, 1e4], dtype=torch.float64)
@@ -36,7 +36,7 @@ def hard_cases(signature: Signature, preds_are: str, ignore_index: int, *, large
 
     def case(name: str, logits: Tensor, labels: Tensor) -> Case:
         preds = logits if signature.layout == REAL else as_kind(logits, preds_are, signature.layout == SOFTMAX)
-        return Case(name, preds.to(_dtype(signature.preds_dtype)), labels.to(_dtype(signature.labels_dtype)))
+        return Case(name, preds.to(dtype_of(signature.preds_dtype)), labels.to(dtype_of(signature.labels_dtype)))
 
     def inputs(**sizes: int) -> tuple[Tensor, Tensor]:
         of_preds, of_labels = _shapes(signature, {**SIZES, **sizes})
@@ -100,8 +100,3 @@ def _strided(tensor: Tensor) -> Tensor:
 
 def _shapes(signature: Signature, sizes: dict[str, int]) -> list[list[int]]:
     return [[sizes[size] if isinstance(size, str) else size for size in spec.shape] for spec in signature.inputs]
-
-
-def _dtype(name: str) -> torch.dtype:
-    dtype: torch.dtype = getattr(torch, name)
-    return dtype
