@@ -76,6 +76,7 @@ class Scores:
         summary: what ``summary.json`` holds.
         manifest: what ``run.json`` holds.
         path: the run's directory, None while not saved.
+        state: the counts behind the summary.
         failure: why more rows were bad than ``max_bad`` allows, None where they were not.
     """
 
@@ -91,7 +92,7 @@ class Scores:
         failure: str | None = None,
     ) -> None:
         self._table = table
-        self._state = state
+        self.state = state
         self.schema = schema
         self.summary = summary
         self.manifest = manifest
@@ -144,7 +145,7 @@ class Scores:
             for batch in self.table.to_batches():
                 writer.add(batch)
             writer.close_table()
-            writer.commit(self.summary, self._state, self.manifest)
+            writer.commit(self.summary, self.state, self.manifest)
         self.path = Path(directory)
         return self.path
 

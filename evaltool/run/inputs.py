@@ -1,0 +1,180 @@
+"""The predictions and labels that a run was scored from: found again, checked by digest, and streamed.
+
+``mine`` and ``report`` need them for what the scores do not hold: all classes of a prediction.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from evaltool.errors import EvaltoolError
+from evaltool.readers import Rows, as_array, open_labels, open_preds
+from evaltool.run.manifest import quick_digest
+from evaltool.run.reader import Run
+from evaltool.schema import OK, STATUSES, is_softmax
+
+Array = np.ndarray[Any, Any]
+BLOCK_NUMBERS = 1 << 20  # predictions in a block: 8 MB of float64, and as much again for each step of what is computed
+
+
+class Predictions(NamedTuple):
+    """A block of predictions beside their labels.
+
+    Softmax tasks have ``odds`` [n, C, *S], log p of each class; of sigmoids it is log(p / (1 - p)), [n, C] multilabel,
+    [n] binary and [n, *S] for one foreground class. ``labels`` and ``valid`` are [n, *S], [n] or, multilabel, [n, C].
+    """
+
+    start: int  # index of the first row
+    odds: Array  # float64; of rows that are not ok it means nothing
+    labels: Array  # int64 class, or 0 and 1; 0 where not valid
+    valid: Array  # bool: of an ok row, and not ignored
+    ok: Array  # bool [n]
+
+
+class Inputs:
+    """The predictions and labels of a run.
+
+    Args:
+        run: the run.
+        preds: path, array or tensor in place of the recorded path; the same digest (a file) or shape is expected.
+        labels: likewise.
+
+    Raises:
+        EvaltoolError: they cannot be found, are others than those that were scored, or were never stored.
+    """
+
+    def __init__(self, run: Run, *, preds: Any = None, labels: Any = None) -> None:
+        self.run = run
+        records = {record["role"]: record for record in run.manifest["inputs"]}
+        if "model" in records and preds is None:
+            raise EvaltoolError(
+                f"the predictions of this run were not stored\n  {run.name}: scored with --model "
+                f"{records['model']['name'] if 'name' in records['model'] else records['model']['path']}\n"
+                "  Store them with `evaltool predict`, and score those."
+            )
+        arguments = run.manifest["arguments"]
+        self.preds = open_preds(
+            _source(run, records["preds"], preds), dtype=arguments.get("dtype"), scale=arguments.get("scale")
+        )
+        self.labels = open_labels(_source(run, records["labels"], labels))
+        for role, rows in (("preds", self.preds), ("labels", self.labels)):
+            _check_shape(rows, records[role], role)
+        decisions = run.manifest["decisions"]
+        self.task: str = decisions["task"]
+        self.softmax = is_softmax(self.task, decisions["foreground"])
+        self._kind = decisions["preds_are"]
+        self._shares = decisions["one_hot"] or decisions["soft_labels"]
+        self._ignore_index = arguments["ignore_index"]
+
+    def blocks(self, rows: int | None = None) -> Iterator[Predictions]:
+        """Yield all rows in order, ``rows`` of them at a time (None: as many as some megabytes hold)."""
+        n = self.preds.shape[0]
+        row = max(1, int(np.prod(self.preds.shape[1:], dtype=np.int64)))
+        step = rows or max(1, BLOCK_NUMBERS // row)
+        status = _Statuses(self.run)
+        for start in range(0, n, step):
+            stop = min(start + step, n)
+            yield self._block(start, stop, status.read(stop - start))
+
+    def rows(self, index: Array) -> Predictions:
+        """Return some rows, in the order given; ``start`` is 0.
+
+        Args:
+            index: int64 [k], ascending.
+        """
+        ok = np.concatenate(list(_status_chunks(self.run)))[index]
+        parts = [self._block(int(i), int(i) + 1, ok[k : k + 1]) for k, i in enumerate(index)]
+        fields = ("odds", "labels", "valid", "ok")
+        joined = (np.concatenate([getattr(part, name) for part in parts]) for name in fields)
+        return Predictions(0, *joined)
+
+    def _block(self, start: int, stop: int, ok: Array) -> Predictions:
+        preds = as_array(self.preds.read(start, stop)).astype(np.float64)
+        labels = as_array(self.labels.read(start, stop))
+        if preds.ndim == labels.ndim + 1 and preds.shape[1] == 1 and not self.softmax:
+            preds = preds[:, 0]
+        if self.task in ("multiclass", "binary") and labels.ndim == 2 and labels.shape[1] == 1:
+            labels = labels[:, 0]
+            preds = preds[:, 0] if preds.ndim == 2 and preds.shape[1] == 1 else preds
+        with np.errstate(all="ignore"):  # rows that are not ok hold anything
+            odds = _log_softmax(preds, self._kind) if self.softmax else _log_odds(preds, self._kind)
+            labels, valid = self._labels(labels)
+        by_row = ok.reshape(-1, *[1] * (valid.ndim - 1))
+        valid = valid & by_row
+        return Predictions(start, odds, np.where(valid, labels, 0), valid, ok)
+
+    def _labels(self, labels: Array) -> tuple[Array, Array]:
+        if self._shares:
+            return labels.argmax(1).astype(np.int64), np.ones(len(labels), bool)
+        valid = labels != self._ignore_index
+        if not self.softmax:
+            return (labels > 0.5).astype(np.int64), valid
+        return np.where(valid & np.isfinite(labels), labels, 0).astype(np.int64), valid
+
+
+class _Statuses:
+    """Reads which rows are ok, in step with blocks of another length."""
+
+    def __init__(self, run: Run) -> None:
+        self._chunks = _status_chunks(run)
+        self._left = np.zeros(0, bool)
+
+    def read(self, count: int) -> Array:
+        while len(self._left) < count:
+            self._left = np.concatenate([self._left, next(self._chunks)])
+        taken, self._left = self._left[:count], self._left[count:]
+        return taken
+
+
+def _status_chunks(run: Run) -> Iterator[Array]:
+    for batch in run.batches(["status"]):
+        yield np.asarray(batch.column("status").to_numpy(zero_copy_only=False) == STATUSES[OK])
+
+
+def _log_softmax(preds: Array, kind: str) -> Array:
+    """Return log p, float64, of [n, C, *S]; probabilities are divided by their sum, as everywhere."""
+    if kind == "probs":
+        return np.asarray(np.log(preds) - np.log(preds.sum(1, keepdims=True)))
+    shifted = preds - preds.max(1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(1, keepdims=True)))
+
+
+def _log_odds(preds: Array, kind: str) -> Array:
+    if kind == "logits":
+        return preds
+    if kind == "probs":
+        return np.asarray(np.log(preds) - np.log1p(-preds))
+    return np.asarray(preds - np.log(-np.expm1(preds)))
+
+
+def _source(run: Run, record: Mapping[str, Any], given: Any) -> Any:
+    """Return what to read an input from: what is given, or the recorded path if the file is the one scored."""
+    role = record["role"]
+    if given is not None and not isinstance(given, (str, Path)):
+        return given
+    if given is None and record["path"] is None:
+        raise EvaltoolError(
+            f"the {role} of this run came from memory\n  {run.name}: {record['name']} {record['shape']}\n"
+            f"  Give them again: {role}=array in Python, --{role} FILE on the command line."
+        )
+    path = Path(given if given is not None else record["path"])
+    if not path.is_file():
+        raise EvaltoolError(
+            f"the {role} of this run are no longer there\n  {path}\n  Say where they are with --{role} FILE."
+        )
+    if record["path"] is not None and quick_digest(path) != record["digest"]:
+        raise EvaltoolError(
+            f"the {role} are not those that were scored\n  {path}: {path.stat().st_size} bytes, another digest than in "
+            f"run.json ({record['size']} bytes)\n  Score them again, or say where the others are with --{role} FILE."
+        )
+    return path
+
+
+def _check_shape(rows: Rows, record: Mapping[str, Any], role: str) -> None:
+    if list(rows.shape) != record["shape"]:
+        raise EvaltoolError(
+            f"the {role} are not those that were scored\n  {rows.name}: shape {list(rows.shape)}, expected "
+            f"{record['shape']}\n  Give the {role} of this run."
+        )

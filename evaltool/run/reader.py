@@ -1,0 +1,153 @@
+"""Reads a run back: what ``mine`` and ``report`` start from, a directory or what ``score`` returned."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+
+from evaltool.errors import EvaltoolError
+from evaltool.run.manifest import FORMAT
+from evaltool.run.writer import FILES, MANIFEST, SCORES, STATE, SUMMARY
+
+Array = np.ndarray[Any, Any]
+
+
+class Run:
+    """A run that has been written, or scores in memory.
+
+    Attributes:
+        path: the directory, None for scores in memory.
+        name: the directory's name, for headings.
+        manifest: what ``run.json`` holds.
+        summary: what ``summary.json`` holds.
+        state: the arrays of ``state.npz`` by name.
+        schema: names, types and formulas of the columns of ``scores.parquet``.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: Path | None,
+        manifest: dict[str, Any],
+        summary: dict[str, Any],
+        state: Mapping[str, Array],
+        schema: pa.Schema,
+        table: pa.Table | None = None,
+    ) -> None:
+        self.path = path
+        self.name = "scores" if path is None else path.resolve().name
+        self.manifest = manifest
+        self.summary = summary
+        self.state = state
+        self.schema = schema
+        self._table = table
+
+    @property
+    def task(self) -> str:
+        """One of ``schema.TASKS``."""
+        return str(self.summary["task"])
+
+    @property
+    def num_classes(self) -> int:
+        """C; 2 for binary and for one foreground class, 0 for regression."""
+        return int(self.manifest["decisions"]["num_classes"])
+
+    @property
+    def class_names(self) -> list[str]:
+        """One name per class, in the order of the class indices; the indices themselves where none were given."""
+        return list(self.manifest["class_names"])
+
+    @property
+    def losses(self) -> list[str]:
+        """The loss columns, the one that ranks first."""
+        return list(self.summary["losses"])
+
+    @property
+    def n_samples(self) -> int:
+        """Rows, the bad ones included."""
+        return int(self.summary["n_samples"])
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in input order, some of the columns (None: all), as many at once as a row group holds."""
+        if self._table is not None:
+            table = self._table if columns is None else self._table.select(list(columns))
+            yield from table.to_batches()
+            return
+        assert self.path is not None
+        with pyarrow.parquet.ParquetFile(self.path / SCORES) as file:
+            for group in range(file.num_row_groups):
+                yield from file.read_row_group(group, columns=columns).to_batches()
+
+
+def open_run(source: Any) -> Run:
+    """Return a run to read: of its directory's path, or of ``Scores``.
+
+    Raises:
+        EvaltoolError: there is no whole run there, or a newer evaltool wrote it.
+    """
+    if isinstance(source, Run):
+        return source
+    if not isinstance(source, (str, Path)):
+        return _of_scores(source)
+    path = Path(source)
+    _check_whole(path)
+    manifest = _json(path / MANIFEST)
+    if manifest.get("format") != FORMAT:
+        raise EvaltoolError(
+            f"the run has another format\n  {path / MANIFEST}: format {manifest.get('format')!r}, expected {FORMAT}\n"
+            "  Score the predictions again with this version of evaltool."
+        )
+    try:
+        schema = pyarrow.parquet.read_schema(path / SCORES)
+        with np.load(path / STATE) as arrays:
+            state = dict(arrays)
+    except (OSError, ValueError, pa.ArrowInvalid) as error:
+        reason = str(error).splitlines()[0]
+        raise EvaltoolError(f"the run is damaged\n  {path}: {reason}\n  Score the predictions again.") from None
+    return Run(path=path, manifest=manifest, summary=_json(path / SUMMARY), state=state, schema=schema)
+
+
+def _of_scores(scores: Any) -> Run:
+    if not all(hasattr(scores, name) for name in ("manifest", "summary", "schema", "table", "state")):
+        raise EvaltoolError(
+            f"this is no run\n  got {type(scores).__name__}, expected a run's path or what evaltool.score returned\n"
+            "  Score first: evaltool.score(preds, labels)."
+        )
+    if scores.path is not None:
+        return open_run(scores.path)
+    return Run(
+        path=None,
+        manifest=scores.manifest,
+        summary=scores.summary,
+        state=scores.state.arrays(),
+        schema=scores.schema,
+        table=scores.table,
+    )
+
+
+def _check_whole(path: Path) -> None:
+    if not path.exists():
+        raise EvaltoolError(f"there is no such run\n  {path}\n  `evaltool score PREDS LABELS -o {path}` writes one.")
+    if not path.is_dir():
+        raise EvaltoolError(
+            f"this is no run\n  {path}: a file, expected the directory that `evaltool score` wrote\n"
+            "  Score first: evaltool score PREDS LABELS."
+        )
+    missing = [name for name in FILES if not (path / name).is_file()]
+    if missing:
+        what = "this is no run" if len(missing) == len(FILES) else "the run is not whole"
+        raise EvaltoolError(f"{what}\n  {path}: no {', '.join(missing)}\n  `evaltool score` writes it; score again.")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise EvaltoolError(f"the run is damaged\n  {path}: {error}\n  Score the predictions again.") from None
+    if not isinstance(content, dict):
+        raise EvaltoolError(f"the run is damaged\n  {path}: no JSON object\n  Score the predictions again.")
+    return content
