@@ -1,5 +1,6 @@
 """Temporary files beside the ones they become: a file appears under its final name only when it is whole."""
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -18,7 +19,8 @@ def remove_stale(directory: Path, name: str | None = None) -> None:
         head, mark, pid = path.name.rpartition(PARTIAL)
         if mark and head.startswith(".") and name in (None, head[1:]) and not _is_alive(pid):
             if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
+                with contextlib.suppress(FileNotFoundError):  # another process sweeps as well
+                    shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
 
