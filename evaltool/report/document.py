@@ -277,8 +277,8 @@ class ChangeRow(TypedDict):
     precision_before: float | None
     precision_after: float | None
     losses: dict[str, Estimate]  # differences of the mean
-    gained: int  # wrong before, right after
-    lost: int
+    gained: int | None  # wrong before, right after; None where a row does not say which decisions are right
+    lost: int | None
 
 
 class Comparison(TypedDict):
@@ -289,10 +289,11 @@ class Comparison(TypedDict):
     n_paired: int
     n_only_first: int
     n_only_second: int
-    n_label_changed: int
+    n_label_changed: int | None  # None where a row has no single label
     rates: dict[str, dict[str, Any]]  # accuracy, balanced_accuracy: before, after, difference: Estimate
     losses: dict[str, dict[str, Any]]  # the same
     classes: list[ChangeRow]
+    groups: list[dict[str, Any]]  # mean over a group's classes: name, recall_before, recall_after, recall: Estimate
     sentences: list[str]  # what changed, in words
 
 
