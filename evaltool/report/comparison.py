@@ -15,8 +15,8 @@ from evaltool.errors import EvaltoolError
 from evaltool.progress import Silence, Watcher
 from evaltool.report.change_words import sentences
 from evaltool.report.changes import MeanCounts, RightCounts
-from evaltool.report.document import ChangeRow, Comparison, GroupRow
-from evaltool.report.intervals import estimate, wilson
+from evaltool.report.document import ChangeRow, Comparison, Estimate, GroupRow
+from evaltool.report.intervals import estimate, wilson_bounds
 from evaltool.report.pairs import Pairing, Pairs
 from evaltool.run.counts import label_confusion
 from evaltool.run.reader import Run
@@ -159,8 +159,8 @@ class _Counts:
             right_before, before, right_after, after = (int(counts[0]) for counts in self.all_right.shares())
             return {
                 "accuracy": {
-                    "before": wilson(right_before, before)["value"],
-                    "after": wilson(right_after, after)["value"],
+                    "before": _ratio(right_before, before),
+                    "after": _ratio(right_after, after),
                     "difference": self.all_right.differences()[0],
                 },
                 "balanced_accuracy": self.right.mean_difference(range(self.right.groups)),
@@ -268,19 +268,22 @@ def _ratio(part: Any, whole: Any) -> float | None:
     return float(part) / float(whole) if whole else None
 
 
-def _plain(before: float | None, after: float | None) -> Any:
+def _plain(before: float | None, after: float | None) -> Estimate:
     return estimate(None if before is None or after is None else after - before)
 
 
-def _unpaired(before: Any, after: Any, *, independent: bool) -> Any:
+def _unpaired(before: Any, after: Any, *, independent: bool) -> Estimate:
     """Return the difference of two recalls; of positions, which are not independent, without an interval.
 
     Taken as independent the two are never too narrow an interval: on the same samples they go together.
     """
     plain = _plain(before["recall"], after["recall"])
-    if plain["value"] is None or not independent:
+    value = plain["value"]
+    if value is None or not independent:
         return plain
-    p, q = (wilson(round(row["recall"] * row["count"]), row["count"]) for row in (before, after))
-    down = ((q["value"] - q["low"]) ** 2 + (p["high"] - p["value"]) ** 2) ** 0.5
-    up = ((q["high"] - q["value"]) ** 2 + (p["value"] - p["low"]) ** 2) ** 0.5
-    return estimate(plain["value"], plain["value"] - down, plain["value"] + up)
+    n = np.array([before["count"], after["count"]], np.float64)
+    share = np.array([before["recall"], after["recall"]])
+    low, high = wilson_bounds(np.round(share * n), n)
+    down = float(np.hypot(share[1] - low[1], high[0] - share[0]))
+    up = float(np.hypot(high[1] - share[1], share[0] - low[0]))
+    return estimate(value, value - down, value + up)

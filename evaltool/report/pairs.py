@@ -72,7 +72,8 @@ class Pairing:
             yield from _slices(self.run.batches(columns), self.other.batches(columns))
             return
         # no sample in its place is a row of nulls, whose status is not ok
-        table = pa.Table.from_batches(self.other.batches(columns), schema=_schema(self.other, columns))
+        batches = list(self.other.batches(columns))
+        table = pa.Table.from_batches(batches) if batches else _schema(self.other, columns).empty_table()
         start = 0
         for batch in self.run.batches(columns):
             place = self._place[start : start + len(batch)]
@@ -83,7 +84,7 @@ class Pairing:
 
 
 def _schema(run: Run, columns: Sequence[str]) -> pa.Schema:
-    return pa.schema([run.schema.field(name).with_nullable(True) for name in columns])
+    return pa.schema([run.schema.field(name) for name in columns])
 
 
 def _slices(
