@@ -36,7 +36,8 @@ def class_losses(
 
     Mean and share are exact, from ``state.npz``.  A quantile is the middle of the bin of the order statistic at
     floor(q (n - 1)), off by 1/32 (3.2 %) of itself at most.  Intervals are percentiles of a Poisson bootstrap of the
-    bins.  Quantiles and intervals are None where a sample has no single label; intervals also of fewer than two samples.
+    bins.  Quantiles and intervals are None where a sample has no single label; intervals also of fewer than two
+    samples.
 
     Args:
         run: the run.
@@ -57,8 +58,10 @@ def class_losses(
         rows = _rows(sums[i], counts[i], table.count, cells, draws)
         for place, row in zip(of_classes, rows, strict=True):
             place[name] = row
-        totals = [np.bincount(member, x, len(groups)) for x in (sums[i], counts[i], table.count)]
-        rows = _rows(*totals, _cells(scan.by_class[i], member), _grouped(draws, member[cells.group], len(groups)))
+        whole, n, labels = (np.bincount(member, x, len(groups)) for x in (sums[i], counts[i], table.count))
+        rows = _rows(
+            whole, n, labels, _cells(scan.by_class[i], member), _grouped(draws, member[cells.group], len(groups))
+        )
         for place, row in zip(of_groups, rows, strict=True):
             place[name] = row
     return of_classes, of_groups
@@ -141,7 +144,7 @@ def _rows(sums: Array, counts: Array, labels: Array, cells: _Cells, draws: _Draw
 def _ratio(part: Array, whole: Array) -> Array:
     """Return part / whole, NaN where whole is 0."""
     part, whole = np.broadcast_arrays(np.asarray(part, np.float64), np.asarray(whole, np.float64))
-    return np.divide(part, whole, where=whole != 0, out=np.full(part.shape, np.nan))
+    return np.asarray(np.divide(part, whole, where=whole != 0, out=np.full(part.shape, np.nan)))
 
 
 def _known(value: float) -> float | None:

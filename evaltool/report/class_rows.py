@@ -138,11 +138,11 @@ def calibration_replicates(counts: Array, resampler: Resampler) -> Array:
         drawn = draw.sum(2)
         gaps = np.abs(draw[:, :, 0] - drawn * confidence).sum(2)
         whole = drawn.sum(2)
-        return np.divide(gaps, whole, where=whole > 0, out=np.full(whole.shape, np.nan))
+        return np.asarray(np.divide(gaps, whole, where=whole > 0, out=np.full(whole.shape, np.nan)))
 
     return resampler.replicate(np.stack([right, n - right], 1), errors, "calibration class-wise")
 
 
 def _ratio(part: Array, whole: Array) -> Array:
     """Return part / whole, NaN where whole is 0."""
-    return np.divide(part, whole, where=whole > 0, out=np.full(len(whole), np.nan))
+    return np.asarray(np.divide(part, whole, where=whole > 0, out=np.full(len(whole), np.nan)))

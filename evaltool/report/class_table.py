@@ -1,6 +1,7 @@
 """The confusion counts of a run, class by class."""
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,8 @@ from evaltool.run.reader import Run
 Array = np.ndarray[Any, Any]
 
 
-class ClassTable(NamedTuple):
+@dataclass(frozen=True)
+class ClassTable:
     """What is labelled, predicted and both of each class; int64 [C]."""
 
     count: Array

@@ -1,6 +1,7 @@
 """How per-sample columns are spread: what segmentation has per image, and the residuals of regression."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,20 +33,23 @@ def distributions_of(run: Run) -> dict[str, Distribution]:
 def _columns(run: Run) -> list[tuple[str, Sequence[str], Column]]:
     present = run.schema.names
     if run.task == "segmentation":
-        shown: list[tuple[str, Sequence[str], Column]] = [
-            (name, [name], lambda batch, name=name: floats(batch, name))
-            for name in ("iou", "accuracy")
-            if name in present
-        ]
         dice = [record["column"] for record in run.manifest["losses"] if record.get("loss") == "dice"]
-        return shown + [("dice", [name], lambda batch, name=name: 1 - floats(batch, name)) for name in dice[:1]]
+        shown = [(name, [name], partial(floats, name=name)) for name in ("iou", "accuracy") if name in present]
+        return [*shown, *(("dice", [name], partial(_dice, name=name)) for name in dice[:1])]
     if run.task == "regression" and {"label", "pred"} <= set(present):
-        needed = ["label", "pred"]
         return [
-            ("residual", needed, lambda batch: floats(batch, "pred") - floats(batch, "label")),
-            ("abs_residual", needed, lambda batch: np.abs(floats(batch, "pred") - floats(batch, "label"))),
+            ("residual", ["label", "pred"], _residual),
+            ("abs_residual", ["label", "pred"], lambda batch: np.abs(_residual(batch))),
         ]
     return []
+
+
+def _dice(batch: pa.RecordBatch, name: str) -> Array:
+    return 1 - floats(batch, name)
+
+
+def _residual(batch: pa.RecordBatch) -> Array:
+    return floats(batch, "pred") - floats(batch, "label")
 
 
 def _distribution(run: Run, needed: Sequence[str], column: Column) -> Distribution:
@@ -79,7 +83,7 @@ def _distribution(run: Run, needed: Sequence[str], column: Column) -> Distributi
 
 
 def _ends(low: float, high: float) -> Array:
-    if 0 <= low and high <= 1:
+    if low >= 0 and high <= 1:
         return np.linspace(0.0, 1.0, BINS + 1)
     ends = np.linspace(low, high, BINS + 1)
     return ends if (np.diff(ends) > 0).all() else low + np.linspace(-1, 1, BINS + 1) * max(abs(low), 1.0) * 1e-3

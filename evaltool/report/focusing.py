@@ -64,9 +64,9 @@ def _suggestion(rows: list[GammaRow], counts: Array, entropy: Array) -> tuple[fl
     chance = float(np.exp(-_quantile(counts, 0.99)))  # of the label, at the easiest of the hardest hundredth
     if hardest > MOST and chance < CONFIDENTLY_WRONG:
         return 0.0, (
-            f"The hardest 1 % of the samples carries {_percent(hardest)} of the cross-entropy, and the model gives their "
-            f"labels a probability below {max(chance, 0.001):.2g}: wrong labels look like this, and a larger gamma would "
-            "chase them. Look at these samples first."
+            f"The hardest 1 % of the samples carries {_percent(hardest)} of the cross-entropy, and the model gives "
+            f"their labels a probability below {max(chance, 0.001):.2g}: wrong labels look like this, and a larger "
+            "gamma would chase them. Look at these samples first."
         )
     if easy < LITTLE:
         return 0.0, (
@@ -75,8 +75,8 @@ def _suggestion(rows: list[GammaRow], counts: Array, entropy: Array) -> tuple[fl
     enough = [row for row in rows if row["easy_half_share"] is not None and row["easy_half_share"] < LITTLE]
     if not enough:
         return 0.0, (
-            f"The easy half carries {_percent(easy)} of the cross-entropy and no gamma up to {GAMMAS[-1]:g} brings that "
-            f"under {_percent(LITTLE)}: the samples are about equally hard, and gamma cannot tell them apart."
+            f"The easy half carries {_percent(easy)} of the cross-entropy and no gamma up to {GAMMAS[-1]:g} "
+            f"brings that under {_percent(LITTLE)}: the samples are about equally hard, and gamma tells none apart."
         )
     chosen = enough[0]
     left = chosen["effective_samples"]

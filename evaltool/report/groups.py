@@ -1,4 +1,4 @@
-"""Classes by how frequent they are: many, medium, few; or frequent, common, rare (LVIS, Gupta 2019, arXiv:1908.03195)."""
+"""Classes by how frequent they are: many, medium, few, or LVIS' frequent, common, rare (arXiv:1908.03195)."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple

@@ -18,7 +18,8 @@ def edges() -> Array:
     """Return the lower ends of the bins, float64 [8193]; NaN where a bin holds no finite number."""
     ordered = np.arange(HISTOGRAM_BINS + 1, dtype=np.int64) << LOW_BITS
     bits = np.where(ordered >= 1 << 31, ordered ^ (1 << 31), ordered ^ 0xFFFFFFFF).astype(np.uint32)
-    ends = bits.view(np.float32).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # the bits of NaN
+        ends = bits.view(np.float32).astype(np.float64)
     infinite = int(np.flatnonzero(np.isposinf(ends))[0])
     ends[~np.isfinite(ends)] = np.nan
     ends[infinite:] = np.nan

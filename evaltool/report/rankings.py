@@ -1,7 +1,7 @@
 """Intervals of AUROC and average precision, from the counts that ``metrics.AUROC`` and ``AveragePrecision`` read.
 
-Only bins with positives have a part in them, and what lies between two of those can be drawn as one number, for a sum of
-Poisson numbers is one: a class has three cells for each bin with positives, however many bins there are.
+Only bins with positives have a part in them, and what lies between two of those can be drawn as one number, for a sum
+of Poisson numbers is one: a class has three cells for each bin with positives, however many bins there are.
 """
 
 from typing import Any, NamedTuple

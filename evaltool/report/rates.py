@@ -39,12 +39,12 @@ def rates_of(
         resampler: for the intervals.
     """
     everywhere = np.arange(len(table.count))
-    recalls = table.hits, table.count
+    hits, count = table.hits, table.count
     if table.rejected is not None:  # of both labels of each class
-        recalls = tuple(np.concatenate(pair) for pair in zip(recalls, table.rejected, strict=True))
+        hits, count = np.concatenate([hits, table.rejected[0]]), np.concatenate([count, table.rejected[1]])
     rates = {
         "accuracy": wilson(table.right, table.total),
-        "balanced_accuracy": mean_proportion(*recalls),
+        "balanced_accuracy": mean_proportion(hits, count),
         "macro_precision": mean_precision(table.hits, table.predicted, table.count),
         "macro_f1": mean_f1(table.hits, table.union, pairs=mistakes_within(table, everywhere)),
     }
@@ -79,15 +79,13 @@ def _label_accuracy(table: ClassTable, scan: Scan, resampler: Resampler) -> Esti
 
     def accuracy(draw: Array) -> Array:
         n = draw.sum(1)
-        return 1 - np.divide(draw @ wrong, n * of_sample, where=n > 0, out=np.full(len(n), np.nan))
+        return np.asarray(1 - np.divide(draw @ wrong, n * of_sample, where=n > 0, out=np.full(len(n), np.nan)))
 
     low, high = percentile_bounds(resampler.replicate(scan.wrong, accuracy, "accuracy"))
     return estimate(value, float(low), float(high))
 
 
-def _agreement(
-    table: ClassTable, values: dict[str, float | None], resampler: Resampler
-) -> dict[str, Estimate]:
+def _agreement(table: ClassTable, values: dict[str, float | None], resampler: Resampler) -> dict[str, Estimate]:
     """Return MCC and Cohen's kappa with percentiles of a Poisson bootstrap of the pairs."""
     if table.pairs is None:
         return {}
