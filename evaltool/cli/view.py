@@ -35,6 +35,8 @@ def _print(console: Console, scores: Scores) -> None:
     console.print(_statuses(summary))
     if summary["accuracy"] is not None:
         console.print(_accuracy(summary))
+    if metrics := _metrics(summary["metrics"]):
+        console.print(metrics)
     losses = list(summary["losses"])
     tables = [_losses(summary["losses"])]
     if summary["classes"]:
@@ -72,6 +74,22 @@ def _accuracy(summary: Mapping[str, Any]) -> str:
         classes = f"{imbalance['effective_classes']:.3g} effective classes of {len(summary['classes'])}"
         parts.append(f"imbalance {imbalance['ratio']:.3g} : 1, {classes}")
     return " · ".join(parts)
+
+
+METRICS = {
+    "auroc_macro": "auroc",
+    "average_precision_macro": "average precision",
+    "brier": "brier",
+    "ece": "ece",
+    "ece_class_wise": "ece",
+    "mcc": "mcc",
+}
+
+
+def _metrics(values: Mapping[str, float | None]) -> str:
+    left_out = () if values["ece"] is None else ("ece_class_wise",)
+    known = {name: title for name, title in METRICS.items() if values[name] is not None and name not in left_out}
+    return " · ".join(f"{title} {_number(values[name])}" for name, title in known.items())
 
 
 def _table(title: str, *columns: str, text: Sequence[str] = ()) -> Table:

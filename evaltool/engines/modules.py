@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from evaltool.artifacts.signature import ELEMENTS, REAL, SHARES, SOFTMAX, Signature
 from evaltool.block import NO_LABEL, Array, Block
 from evaltool.devices import is_out_of_memory
+from evaltool.engines.class_losses import class_sums, part_sums
+from evaltool.engines.tallies import Tallies
 from evaltool.errors import EvaltoolError
 from evaltool.losses.reduction import reduced_positions
 from evaltool.metrics import Scorecard, task_card
@@ -72,6 +74,13 @@ class ModuleEngine:
         self._columns = list(losses)
         self._others = {name: _ready(loss, device) for name, loss in losses.items() if name not in ours}
         self._two_classes = frozenset(two_classes)
+        self._tallies = Tallies(
+            task=task,
+            preds_are=self.preds_are,
+            num_classes=num_classes,
+            foreground=foreground,
+            ignore_index=ignore_index,
+        )
         card = Scorecard(
             task_card(task, foreground, ignore_index, self.preds_are, tolerance),
             ours,
@@ -142,13 +151,15 @@ class ModuleEngine:
             block.confusion = self._map_confusion(labels[ok], outputs["pred_map"][ok])
         elif "pred" in outputs and self.task != "regression":
             block.confusion = _counted(outputs["label"][ok] * self.num_classes + outputs["pred"][ok])
+        every = bool(ok.all())
+        block.counts, block.places = self._tallies.of(preds if every else preds[ok], labels if every else labels[ok])
         for column in self._columns:
             values = torch.full([len(status)], torch.nan, device=self._device)
             if bool(ok.any()):
                 values[ok] = self._loss(column, outputs, preds, labels, ok, block)
             columns[column] = values.cpu().numpy()
             if self.task in ("multiclass", "binary"):
-                block.class_loss[column] = _class_sums(columns[column], columns["label"], self.num_classes)
+                block.class_loss[column] = class_sums(columns[column], columns["label"], self.num_classes)
         return block
 
     def _outputs(self, preds: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -210,7 +221,7 @@ class ModuleEngine:
         parts = outputs[f"parts_{column}"][ok]
         values = parts.sum(1)
         if self.foreground or parts.size(1) == self.num_classes:  # else the value has no parts by class
-            block.class_loss[column] = self._part_class_sums(parts[values.isfinite()])
+            block.class_loss[column] = part_sums(parts, self.num_classes)
         return values.to(torch.float32)
 
     def _others_loss(self, column: str, preds: Tensor, labels: Tensor) -> Tensor:
@@ -232,18 +243,10 @@ class ModuleEngine:
         return _counted((labels * self.num_classes + pred)[valid])
 
     def _map_class_sums(self, values: Tensor, labels: Tensor, valid: Tensor) -> tuple[Array, Array]:
-        counted = valid & values.isfinite()
         if self.task == "multilabel":
-            sums = torch.where(counted, values, torch.zeros_like(values)).to(torch.float64).sum(0)
-            return sums.cpu().numpy(), counted.sum(0).cpu().numpy()
-        return _class_sums(values[counted].cpu().numpy(), labels[counted].cpu().numpy(), self.num_classes)
-
-    def _part_class_sums(self, parts: Tensor) -> tuple[Array, Array]:
-        """Return the sums of each class's part; the counts are 0, for a part of a region loss has no mean."""
-        sums = parts.to(torch.float64).sum(0).cpu().numpy()
-        if len(sums) != self.num_classes:  # one foreground class: a value without parts is its
-            sums = np.array([0.0, sums.sum()])
-        return sums, np.zeros(self.num_classes, np.int64)
+            labels = torch.arange(labels.size(1), device=labels.device).expand_as(labels)
+        of_valid = values[valid].to(torch.float32).cpu().numpy()
+        return class_sums(of_valid, labels[valid].cpu().numpy(), self.num_classes)
 
 
 def _ready(loss: Any, device: torch.device) -> Any:
@@ -291,10 +294,3 @@ def _integers(labels: Tensor) -> Tensor:
 def _counted(keys: Tensor) -> Array:
     found, counts = torch.unique(keys.reshape(-1), return_counts=True)
     return np.stack([found.cpu().numpy(), counts.cpu().numpy()]).astype(np.int64)
-
-
-def _class_sums(values: Array, labels: Array, num_classes: int) -> tuple[Array, Array]:
-    counted = np.isfinite(values)
-    labels = labels[counted]
-    sums = np.bincount(labels, weights=values[counted].astype(np.float64), minlength=num_classes)
-    return sums, np.bincount(labels, minlength=num_classes)

@@ -55,7 +55,7 @@ class Accuracy(ClassificationMetric):
     def _counted(self, preds: Tensor, labels: Tensor) -> Counted:
         if self.task == "multiclass":
             cases = softmax_cases(preds, labels, self.preds_are, self.ignore_index, self.tolerance)
-            right = _rank(cases.preds, cases.labels) < self.top_k
+            right = label_ranks(cases.preds, cases.labels) < self.top_k
         else:
             multilabel = self.task == "multilabel"
             cases = sigmoid_cases(preds, labels, self.preds_are, self.ignore_index, multilabel)
@@ -67,7 +67,7 @@ class Accuracy(ClassificationMetric):
         return right[0] / right[1]
 
 
-def _rank(preds: Tensor, labels: Tensor) -> Tensor:
+def label_ranks(preds: Tensor, labels: Tensor) -> Tensor:
     """Return how many classes stand before the label's; int64 [N, P] for preds [N, C, P] and labels [N, P]."""
     index = labels.unsqueeze(1)
     own = preds.gather(1, index)

@@ -4,9 +4,11 @@ import torch
 from torch import Tensor
 
 from evaltool.metrics.cases import sigmoid_cases, softmax_cases
+from evaltool.metrics.class_odds import sigmoid_chances, sigmoid_squares, softmax_squares
 from evaltool.metrics.metric import ClassificationMetric, Counted, exactly, total
-from evaltool.numerics.float_bins import OCTAVES, octave_edges, octave_parts, octave_sum
-from evaltool.numerics.log_odds import LabelOdds, miss_probability, sigmoid_odds, softmax_odds
+from evaltool.numerics.float_bins import octave_edges, octave_parts, octave_sum
+from evaltool.numerics.float_bits import OCTAVES
+from evaltool.numerics.log_odds import top_class
 
 
 class BrierScore(ClassificationMetric):
@@ -50,23 +52,11 @@ class BrierScore(ClassificationMetric):
     def _counted(self, preds: Tensor, labels: Tensor) -> Counted:
         if self.task == "multiclass":
             cases = softmax_cases(preds, labels, self.preds_are, self.ignore_index, self.tolerance)
-            odds, others = softmax_odds(cases.preds, cases.labels, self.preds_are)
-            miss = miss_probability(odds)
-            # what is missed at the label is shared by the others as their weights are
-            none = others.total == 0
-            shares = others.weights / torch.where(none, torch.ones_like(others.total), others.total).unsqueeze(1)
-            values = miss * miss * (1 + (shares * shares).sum(1))
+            values = softmax_squares(top_class(cases.preds, self.preds_are), cases.labels)
         else:
             multilabel = self.task == "multilabel"
             cases = sigmoid_cases(preds, labels, self.preds_are, self.ignore_index, multilabel)
-            against_one, against_zero = sigmoid_odds(cases.preds, self.preds_are)
-            one = cases.labels > 0
-            miss = miss_probability(
-                LabelOdds(
-                    torch.where(one, against_one.u, against_zero.u), torch.where(one, against_one.low, against_zero.low)
-                )
-            )
-            values = miss * miss
+            values = sigmoid_squares(sigmoid_chances(cases.preds, self.preds_are), cases.labels > 0)
         octaves, units = octave_parts(exactly(values, cases.counted).to(torch.float32), self.octaves)
         sums = total(units, octaves, self.counts.numel() - 1)
         return Counted(torch.cat([sums, cases.counted.sum().unsqueeze(0)]), cases.n_bad)

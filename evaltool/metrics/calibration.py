@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from evaltool.metrics.cases import sigmoid_cases, softmax_cases
-from evaltool.metrics.class_odds import class_cases, odds_bins
+from evaltool.metrics.class_odds import class_cases, odds_bins, prob_units, sigmoid_chances, width_bins
 from evaltool.metrics.metric import ClassificationMetric, Counted, checked_classes, checked_task, exactly, total
 from evaltool.numerics.arguments import checked_choice, checked_index
-from evaltool.numerics.log_odds import label_probability, odds_ratio, sigmoid_odds, top_class
+from evaltool.numerics.log_odds import top_class
 
 FORMS = ("auto", "top-label", "class-wise")
 BINNINGS = ("equal-width", "equal-mass")
@@ -100,8 +100,7 @@ class CalibrationError(ClassificationMetric):
             cases = class_cases(
                 preds, labels, self.task, self.num_classes, self.preds_are, self.ignore_index, self.tolerance
             )
-            probs = label_probability(cases.against)
-            return Confidence(probs, -cases.against.u, cases.positive, cases.counted, cases.n_bad)
+            return Confidence(cases.probs, cases.odds, cases.positive, cases.counted, cases.n_bad)
         if self.task == "multiclass":
             given = softmax_cases(preds, labels, self.preds_are, self.ignore_index, self.tolerance)
             top = top_class(given.preds, self.preds_are)
@@ -110,42 +109,46 @@ class CalibrationError(ClassificationMetric):
                 probs.unsqueeze(1), odds.unsqueeze(1), right.unsqueeze(1), given.counted.unsqueeze(1), given.n_bad
             )
         given = sigmoid_cases(preds, labels, self.preds_are, self.ignore_index, False)
-        against_one, _ = sigmoid_odds(given.preds, self.preds_are)
-        right = (against_one.u < 0) == (given.labels > 0)
-        return Confidence(1 / (1 + odds_ratio(against_one)), against_one.u.abs(), right, given.counted, given.n_bad)
+        chances = sigmoid_chances(given.preds, self.preds_are)
+        right = (chances.odds > 0) == (given.labels > 0)
+        surer = torch.maximum(chances.of_one, chances.of_zero)
+        return Confidence(surer, chances.odds.abs(), right, given.counted, given.n_bad)
 
     def _counted(self, preds: Tensor, labels: Tensor) -> Counted:
         cases = self._confidence(preds, labels)
         kept = self.counts.size(1)
         probs = exactly(cases.probs, cases.counted).to(torch.float64)
         if self.binning == "equal-width":
-            bins = (probs * kept).floor().to(torch.int64).clamp(max=kept - 1)
+            bins = width_bins(probs, kept).to(torch.int64)
         else:
-            bins = odds_bins(cases.odds, cases.counted, kept)
+            bins = odds_bins(exactly(cases.odds, cases.counted), kept).to(torch.int64)
         places = torch.arange(self.num_classes, device=bins.device).unsqueeze(1) * kept + bins
         size = self.num_classes * kept
         sums = [
             total(cases.counted.to(torch.int64), places, size),
             total((cases.right & cases.counted).to(torch.int64), places, size),
-            total((probs * 268435456.0 + 0.5).floor().to(torch.int64), places, size),
+            total(prob_units(probs).to(torch.int64), places, size),
         ]
         return Counted(torch.stack(sums, 1).reshape(self.counts.shape), cases.n_bad)
 
     def _value(self, counts: Tensor) -> Tensor:
         if self.binning == "equal-mass":
             counts = equal_mass(counts, self.num_bins)
-        sums = counts.to(torch.float64)
-        n, right, confident = sums[:, :, 0], sums[:, :, 1], sums[:, :, 2] / 268435456.0
-        of_all = n.sum(1)
-        gaps = (right - confident).abs()
-        per_case = gaps / torch.where(n > 0, n, torch.ones_like(n))
-        if self.norm == "l1":
-            values = gaps.sum(1) / of_all
-        elif self.norm == "l2":
-            values = ((gaps * per_case).sum(1) / of_all).sqrt()
-        else:
-            values = torch.where(of_all > 0, per_case.amax(1), torch.full_like(of_all, torch.nan))
-        return values.mean()
+        return calibration_errors(counts, self.norm).mean()
+
+
+def calibration_errors(counts: Tensor, norm: str) -> Tensor:
+    """Return the calibration error of each class, float64 [K], of counts [K, B, 3]; NaN where nothing was counted."""
+    sums = counts.to(torch.float64)
+    n, right, confident = sums[:, :, 0], sums[:, :, 1], sums[:, :, 2] / 268435456.0
+    of_all = n.sum(1)
+    gaps = (right - confident).abs()
+    per_case = gaps / torch.where(n > 0, n, torch.ones_like(n))
+    if norm == "l1":
+        return gaps.sum(1) / of_all
+    if norm == "l2":
+        return ((gaps * per_case).sum(1) / of_all).sqrt()
+    return torch.where(of_all > 0, per_case.amax(1), torch.full_like(of_all, torch.nan))
 
 
 def equal_mass(counts: Tensor, num_bins: int) -> Tensor:

@@ -12,13 +12,13 @@ from evaltool.numerics.float_bins import (
     FIRST_FINITE,
     HISTOGRAM_BINS,
     INFINITE,
-    OCTAVES,
     bins_of,
     histogram_edges,
     octave_edges,
     octave_parts,
     octave_sum,
 )
+from evaltool.numerics.float_bits import OCTAVES
 from evaltool.numerics.positions import by_sample, label_positions, unit_positions, valid_positions
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from evaltool.metrics.class_odds import class_cases, odds_bins
-from evaltool.metrics.metric import ClassificationMetric, Counted, checked_classes, checked_task, tally
+from evaltool.metrics.metric import ClassificationMetric, Counted, checked_classes, checked_task, exactly, tally
 from evaltool.numerics.arguments import checked_choice, checked_index
 from evaltool.numerics.positions import ratio
 
@@ -57,7 +57,7 @@ class BinnedRanking(ClassificationMetric):
         cases = class_cases(
             preds, labels, self.task, self.num_classes, self.preds_are, self.ignore_index, self.tolerance
         )
-        bins = odds_bins(-cases.against.u, cases.counted, self.num_bins)
+        bins = odds_bins(exactly(cases.odds, cases.counted), self.num_bins).to(torch.int64)
         classes = torch.arange(self.num_classes, device=bins.device).unsqueeze(1)
         places = (classes * 2 + cases.positive.to(torch.int64)) * self.num_bins + bins
         counts = tally(places, cases.counted, self.counts.numel())

@@ -12,7 +12,6 @@ from torch import Tensor
 
 HISTOGRAM_BINS = 8192
 FIRST_FINITE, INFINITE = 16, 8176  # bins of the finite numbers, and that of inf; the others are NaN's
-OCTAVES = 255
 
 
 def histogram_edges() -> Tensor:

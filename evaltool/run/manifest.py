@@ -12,7 +12,7 @@ import pyarrow as pa
 import evaltool
 from evaltool.readers import Rows
 
-FORMAT = 1
+FORMAT = 2
 DIGEST_BLOCK = 1 << 16
 DIGEST_BLOCKS = 64
 

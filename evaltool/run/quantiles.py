@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from evaltool.run.state import LOW_BITS, ordered_bits
+from evaltool.numerics.float_bits import ordered_bits
+from evaltool.run.state import LOW_BITS
 
 Array = np.ndarray[Any, Any]
 

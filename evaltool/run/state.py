@@ -1,53 +1,54 @@
-"""Counts of a run that add up over blocks and shards: everything the summary needs but the quantiles' last digits."""
+"""Counts of a run that add up over blocks and shards: everything the summary needs but the quantiles' last digits.
+
+All are whole numbers (but the largest losses), so that their sums are the same bits in any order.  ``run.counts`` reads
+them.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from evaltool.block import Block
+from evaltool.block import Block, count_shapes
+from evaltool.numerics.float_bits import OCTAVES, octave_units, ordered_bits
+from evaltool.numerics.sparse_sums import sums_by_key
 from evaltool.schema import OK, STATUSES
 
 Array = np.ndarray[Any, Any]
 
 HISTOGRAM_BINS = 8192  # float32 by its upper 13 bits: sign, exponent and 16 bins per octave
 LOW_BITS = 19
-CALIBRATION_BINS = 15
 BAD_LABELS_KEPT = 64
 DENSE_PAIRS = 1 << 20  # 1,000 classes: 8 MB
-
-
-def ordered_bits(values: Array) -> Array:
-    """Return float32 values as uint32 in the same order (-inf first)."""
-    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
-    return np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))
 
 
 class State:
     """The counts of a run.
 
     Args:
-        num_classes: C, 0 for regression.
         losses: the loss columns.
-        multilabel: the confusion counts are per class, [C, 2, 2].
+        task: one of ``schema.TASKS``.
+        num_classes: C, 0 for regression.
+        foreground: segmentation of one foreground class.
     """
 
-    def __init__(self, num_classes: int, losses: Sequence[str], *, multilabel: bool = False) -> None:
+    def __init__(self, losses: Sequence[str], *, task: str, num_classes: int, foreground: bool = False) -> None:
         self.num_classes = num_classes
         self.losses = list(losses)
-        self.multilabel = multilabel
+        self.multilabel = task == "multilabel"  # the confusion counts are per class, [C, 2, 2]
         self.status = np.zeros(len(STATUSES), np.int64)
         self.n_clamped = 0
         self.n_infinite = 0
         self.n_failed = 0
-        self.loss_sum = np.zeros(len(losses))
+        self.loss_octaves = np.zeros((len(losses), OCTAVES), np.int64)
         self.loss_count = np.zeros(len(losses), np.int64)
         self.loss_max = np.full(len(losses), -np.inf)
         self.histogram = np.zeros((len(losses), HISTOGRAM_BINS), np.int64)
-        self.class_loss_sum = np.zeros((len(losses), num_classes))
         self.class_loss_count = np.zeros((len(losses), num_classes), np.int64)
-        self.calibration = np.zeros((3, CALIBRATION_BINS))  # count, sum of p_pred, right
-        self._pairs = PairCounts(num_classes * 4 if multilabel else num_classes**2)
+        self._class_loss = PairCounts(len(losses) * num_classes * OCTAVES)
+        shapes = count_shapes(task, num_classes, foreground)
+        self.counts = {name: np.zeros(shape, np.int64) for name, shape in shapes.items()}
+        self._pairs = PairCounts(num_classes * 4 if self.multilabel else num_classes**2)
         self.bad_labels: dict[int, int] = {}
 
     @property
@@ -72,28 +73,23 @@ class State:
             infinite |= ok & np.isinf(values)
             failed |= ok & np.isnan(values)
             finite = values[ok & np.isfinite(values)]
-            self.loss_sum[i] += finite.sum(dtype=np.float64)
+            octaves, units = octave_units(finite)
+            self.loss_octaves[i] += np.bincount(octaves, units, OCTAVES).astype(np.int64)  # exact for 2^29 values
             self.loss_count[i] += len(finite)
             self.loss_max[i] = max(self.loss_max[i], finite.max(initial=-np.inf))
             self.histogram[i] += np.bincount(ordered_bits(finite) >> LOW_BITS, minlength=HISTOGRAM_BINS)
             if name in block.class_loss:
                 sums, counts = block.class_loss[name]
-                self.class_loss_sum[i] += sums
+                self._class_loss.add(sums + np.array([[i * self.num_classes * OCTAVES], [0]]))
                 self.class_loss_count[i] += counts
         self.n_infinite += int(infinite.sum())
         self.n_failed += int(failed.sum())
         self._pairs.add(block.confusion)
-        self._add_calibration(block, ok)
+        for name, block_counts in block.counts.items():
+            self.counts[name] += block_counts
+        for name, places in block.places.items():
+            np.add.at(self.counts[name].reshape(-1), places, 1)
         self._add_bad_labels(block)
-
-    def _add_calibration(self, block: Block, ok: Array) -> None:
-        if "pred" not in block.columns or "p_pred" not in block.columns:
-            return
-        confidence = block.columns["p_pred"][ok].astype(np.float64)
-        right = block.columns["pred"][ok] == block.columns["label"][ok]
-        place = np.clip((confidence * CALIBRATION_BINS).astype(np.int64), 0, CALIBRATION_BINS - 1)
-        for row, weights in enumerate((None, confidence, right.astype(np.float64))):
-            self.calibration[row] += np.bincount(place, weights, minlength=CALIBRATION_BINS)
 
     def _add_bad_labels(self, block: Block) -> None:
         for value, count in block.bad_labels.T.tolist():
@@ -104,10 +100,12 @@ class State:
         """Return the counts as arrays, for ``state.npz``.
 
         ``confusion`` is [label, pred] or, multilabel, [class, label, pred]; above 1,000 classes ``confusion_pairs``
-        holds label * C + pred and how often each occurs, [2, k].
+        holds label * C + pred and how often each occurs, [2, k].  ``class_loss`` holds (loss * C + class) * 255 +
+        octave and the sum in the octave's units, [2, k].
         """
-        keep = ("status", "loss_sum", "loss_count", "loss_max", "histogram", "class_loss_sum", "class_loss_count")
-        arrays = {name: getattr(self, name) for name in (*keep, "calibration")}
+        keep = ("status", "loss_octaves", "loss_count", "loss_max", "histogram", "class_loss_count")
+        arrays = {name: getattr(self, name) for name in keep} | self.counts
+        arrays["class_loss"] = without_zeros(self._class_loss.pairs())
         if self._pairs.dense is None:
             arrays["confusion_pairs"] = self.confusion
         else:
@@ -115,6 +113,11 @@ class State:
             arrays["confusion"] = self._pairs.dense.reshape(shape)
         counts = np.array([self.n_clamped, self.n_infinite, self.n_failed], np.int64)
         return {**arrays, "losses": np.array(self.losses, dtype=np.str_), "clamped_infinite_failed": counts}
+
+
+def without_zeros(pairs: Array) -> Array:
+    """Return keys and their sums, [2, k], without those whose sum is 0."""
+    return pairs[:, pairs[1] != 0]
 
 
 class PairCounts:
@@ -148,9 +151,5 @@ class PairCounts:
         return self._sorted
 
     def _merge(self) -> None:
-        keys, counts = np.concatenate([self._sorted, *self._waiting], axis=1)
-        order = np.argsort(keys, kind="stable")
-        keys, counts = keys[order], counts[order]
-        first = np.flatnonzero(np.diff(keys, prepend=-1))
-        self._sorted = np.stack([keys[first], np.add.reduceat(counts, first)]) if len(first) else self._sorted
+        self._sorted = sums_by_key(*np.concatenate([self._sorted, *self._waiting], axis=1))
         self._waiting = []

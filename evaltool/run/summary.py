@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from evaltool.run.counts import class_loss_sums, loss_sums
+from evaltool.run.metric_values import class_metric_values, metric_values
 from evaltool.run.state import State
 from evaltool.schema import BAD_STATUSES, STATUSES
 
@@ -48,8 +50,23 @@ def summary_of(
     rates = [rate for rate in (*table.recall, *table.specificity) if rate is not None]
     summary["accuracy"] = ratio(table.right, table.total)
     summary["balanced_accuracy"] = float(np.mean(rates)) if rates else None
-    summary["losses"] = {name: _loss(state, i, quantiles[name]) for i, name in enumerate(state.losses)}
-    summary["classes"] = [_class(state, table, class_names, c) for c in range(state.num_classes)]
+    arrays = state.arrays()
+    summary["metrics"] = metric_values(arrays)
+    sums = loss_sums(arrays)
+    summary["losses"] = {name: _loss(state, i, float(sums[i]), quantiles[name]) for i, name in enumerate(state.losses)}
+    of_classes, class_sums = class_metric_values(arrays), class_loss_sums(arrays)
+    whole = class_sums.sum(1)
+    summary["classes"] = [
+        _class(table, class_names, c)
+        | {name: values[c] for name, values in of_classes.items()}
+        | {
+            "loss_share": {name: ratio(class_sums[i, c], whole[i]) for i, name in enumerate(state.losses)},
+            "mean_loss": {
+                name: ratio(class_sums[i, c], state.class_loss_count[i, c]) for i, name in enumerate(state.losses)
+            },
+        }
+        for c in range(state.num_classes)
+    ]
     summary["imbalance"] = imbalance(table.count)
     summary["hardest"] = list(hardest)
     return summary
@@ -97,9 +114,8 @@ def ratio(part: float, whole: float) -> float | None:
     return float(part) / float(whole) if whole else None
 
 
-def _loss(state: State, i: int, quantiles: Sequence[float | None]) -> dict[str, float | None]:
+def _loss(state: State, i: int, total: float, quantiles: Sequence[float | None]) -> dict[str, float | None]:
     count = int(state.loss_count[i])
-    total = float(state.loss_sum[i])
     return {
         "mean": ratio(total, count),
         "sum": total,
@@ -108,14 +124,10 @@ def _loss(state: State, i: int, quantiles: Sequence[float | None]) -> dict[str, 
     }
 
 
-def _class(state: State, table: ClassCounts, names: Sequence[str], c: int) -> dict[str, Any]:
+def _class(table: ClassCounts, names: Sequence[str], c: int) -> dict[str, Any]:
     count, predicted, both = int(table.count[c]), int(table.predicted[c]), int(table.both[c])
     # a class that occurs but is never predicted has precision 0, as scikit-learn has it
     precision = ratio(both, predicted) if predicted else (0.0 if count else None)
-    shares, means = {}, {}
-    for i, name in enumerate(state.losses):
-        shares[name] = ratio(state.class_loss_sum[i, c], float(state.class_loss_sum[i].sum()))
-        means[name] = ratio(state.class_loss_sum[i, c], state.class_loss_count[i, c])
     return {
         "class": c,
         "name": names[c],
@@ -124,8 +136,6 @@ def _class(state: State, table: ClassCounts, names: Sequence[str], c: int) -> di
         "recall": table.recall[c],
         "precision": precision,
         "f1": ratio(2 * both, count + predicted),
-        "loss_share": shares,
-        "mean_loss": means,
     }
 
 

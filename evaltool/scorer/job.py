@@ -133,7 +133,9 @@ def _scores(preds: Any, labels: Any, asked: Mapping[str, Any], options: Any, wat
         first = next(blocks)
         formulas = {name: column.formula for name, column in columns.items()}
         schema = table_schema(decision.task, formulas, None if ids is None else ids.type, list(first[1].columns))
-        state = State(decision.num_classes, list(columns), multilabel=decision.task == "multilabel")
+        state = State(
+            list(columns), task=decision.task, num_classes=decision.num_classes, foreground=decision.foreground
+        )
         sink = TableInMemory(schema) if output is None else RunWriter(output, schema, overwrite=options.overwrite)
         with sink:
             hardest = _stream(chain([first], blocks), schema, ids, state, sink, watcher, rows[0].shape[0])

@@ -22,7 +22,7 @@ def write(directory, n=3, **options):
     with RunWriter(Path(directory), SCHEMA, **{"overwrite": False, **options}) as writer:
         writer.add(batch(n))
         writer.close_table()
-        writer.commit({"n": n}, State(2, ["ce"]), {"status": "done"})
+        writer.commit({"n": n}, State(["ce"], task="multiclass", num_classes=2), {"status": "done"})
 
 
 def write_and_stop(directory, schema, *, overwrite):
@@ -37,7 +37,7 @@ def test_files_of_a_run(tmp_path):
     assert sorted(os.listdir(tmp_path / "a.run")) == sorted(FILES)
     assert pa.parquet.read_table(tmp_path / "a.run/scores.parquet")["ce"].to_pylist() == [0.5] * 3
     with np.load(tmp_path / "a.run/state.npz") as state:
-        assert {"status", "histogram", "confusion", "calibration"} <= set(state)
+        assert {"status", "histogram", "confusion", "ranking"} <= set(state)
 
 
 def test_an_error_leaves_nothing_behind(tmp_path):
