@@ -14,7 +14,7 @@ from evaltool.report import adjustment, temperature
 from evaltool.report.actions import actions_of
 from evaltool.report.calibration import calibration_of
 from evaltool.report.class_weighting import alpha_of, bias_of, weight_rules
-from evaltool.report.document import Advice, Focusing, Threshold
+from evaltool.report.document import Adjustment, Advice, Focusing, Threshold
 from evaltool.report.focusing_counts import OddsCounts
 from evaltool.report.image_counts import ImageCounts
 from evaltool.report.row_sample import Sample, Sampler, drawn_rows
@@ -198,7 +198,7 @@ def _prior(document: Mapping[str, Any], form: str) -> list[float]:
     return shares[1:] if form == "sigmoid" else shares
 
 
-def _advice(run: Run, document: dict[str, Any], form: str, adjusted: adjustment.Adjustment) -> Advice:
+def _advice(run: Run, document: dict[str, Any], form: str, adjusted: Adjustment) -> Advice:
     counts = _training_counts(document)
     labels = [float(row["count"]) for row in document["classes"]]
     of_labels = (labels, float(document["n_scored"])) if form == "sigmoids" else (counts, sum(counts))

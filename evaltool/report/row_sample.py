@@ -35,8 +35,10 @@ class Sample(NamedTuple):
     def part(self, held_out: bool) -> "Sample":
         """Return one of the halves."""
         mine = self.held_out == held_out
-        odds, labels, valid, rows, held_out = (array[mine] for array in self[:5])
-        return Sample(odds, labels, valid, rows, held_out, self.softmax)
+        odds, labels, valid, rows, halves = (
+            array[mine] for array in (self.odds, self.labels, self.valid, self.rows, self.held_out)
+        )
+        return Sample(odds, labels, valid, rows, halves, self.softmax)
 
 
 def hashed(index: Array, purpose: int) -> Array:
