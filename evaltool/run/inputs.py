@@ -3,7 +3,7 @@
 ``mine`` and ``report`` need them for what the scores do not hold: all classes of a prediction.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,7 +65,7 @@ class Inputs:
         self.task: str = decisions["task"]
         self.softmax = is_softmax(self.task, decisions["foreground"])
         self._kind = decisions["preds_are"]
-        self._shares = decisions["one_hot"] or decisions["soft_labels"]
+        self._shares = self.softmax and (decisions["one_hot"] or decisions["soft_labels"])
         self._ignore_index = arguments["ignore_index"]
 
     def blocks(self, rows: int | None = None) -> Iterator[Predictions]:
@@ -77,6 +77,25 @@ class Inputs:
         for start in range(0, n, step):
             stop = min(start + step, n)
             yield self._block(start, stop, status.read(stop - start))
+
+    def chosen(self, keep: Callable[[Array, Array], Array]) -> Iterator[tuple[Array, Predictions]]:
+        """Yield the rows that a rule keeps, with their indices; of the others, no prediction is computed.
+
+        Args:
+            keep: is given the indices of rows that are ok, int64 [n], and their labels, as ``Predictions`` has them;
+                returns bool [n].
+        """
+        n = self.preds.shape[0]
+        step = max(1, BLOCK_NUMBERS // max(1, int(np.prod(self.preds.shape[1:], dtype=np.int64))))
+        status = _Statuses(self.run)
+        for start in range(0, n, step):
+            stop = min(start + step, n)
+            ok = status.read(stop - start)
+            with np.errstate(all="ignore"):  # rows that are not ok hold anything
+                labels, valid = self._labels(self._read_labels(start, stop))
+            index = np.flatnonzero(ok & valid.reshape(len(ok), -1).any(1))
+            index = index[keep(start + index, np.where(valid, labels, 0)[index])]
+            yield start + index, self._block(start, stop, ok, index)
 
     def rows(self, index: Array) -> Predictions:
         """Return some rows, in the order given; ``start`` is 0.
@@ -90,14 +109,20 @@ class Inputs:
         joined = (np.concatenate([getattr(part, name) for part in parts]) for name in fields)
         return Predictions(0, *joined)
 
-    def _block(self, start: int, stop: int, ok: Array) -> Predictions:
-        preds = as_array(self.preds.read(start, stop)).astype(np.float64)
+    def _read_labels(self, start: int, stop: int) -> Array:
         labels = as_array(self.labels.read(start, stop))
+        column = self.task in ("multiclass", "binary") and labels.ndim == 2 and labels.shape[1] == 1
+        return labels[:, 0] if column else labels
+
+    def _block(self, start: int, stop: int, ok: Array, index: Array | None = None) -> Predictions:
+        """Return rows start to stop, or those of them that ``index``, counted from start, names."""
+        preds = as_array(self.preds.read(start, stop))
+        labels = self._read_labels(start, stop)
+        if index is not None:
+            preds, labels, ok = preds[index], labels[index], ok[index]
+        preds = preds.astype(np.float64)
         if preds.ndim == labels.ndim + 1 and preds.shape[1] == 1 and not self.softmax:
             preds = preds[:, 0]
-        if self.task in ("multiclass", "binary") and labels.ndim == 2 and labels.shape[1] == 1:
-            labels = labels[:, 0]
-            preds = preds[:, 0] if preds.ndim == 2 and preds.shape[1] == 1 else preds
         with np.errstate(all="ignore"):  # rows that are not ok hold anything
             odds = _log_softmax(preds, self._kind) if self.softmax else _log_odds(preds, self._kind)
             labels, valid = self._labels(labels)
