@@ -162,7 +162,7 @@ def _add_classes(
         "macro_f1": parts.around(parts.mean_of(row["f1"]["value"] for row in found["classes"])),
         "mcc": parts.around(None if total == 0 else 0.7),
     }
-    rows = found["groups"]["rows"]
+    rows = [row for row in found["groups"]["rows"] if row["recall"]["value"] is not None]
     if len(rows) > 1 and total > 100:
         found["verdict"] = _verdict(found, rows[0], rows[-1], names)
 
