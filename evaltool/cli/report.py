@@ -21,7 +21,7 @@ WIDTH = 120  # where stdout is no terminal
 @click.command(
     "report",
     short_help="What class imbalance does to the model, and what to do.",
-    epilog="\b\nExample:\n  evaltool report preds.run -o report.html --fail-if 'recall[few] < 0.2'",
+    epilog="\b\nExample:\n  evaltool report preds.run -o report.html --fail-if 'loss_share_ratio[max] > 9'",
 )
 @click.argument("run", shell_complete=paths("dir"))
 @click.option(

@@ -23,7 +23,11 @@ from evaltool.run.reader import Run
 
 Array = np.ndarray[Any, Any]
 # shares of a sample's decisions that are right, by the column that weighs them
-ROW_RATES = {"segmentation": {"accuracy": "n_valid", "iou": None}}
+ROW_RATES: dict[str, dict[str, str | None]] = {
+    "multilabel": {"n_wrong": None},
+    "segmentation": {"accuracy": "n_valid", "iou": None},
+}
+RATE_NAMES = {"iou": "image_iou"}  # a report's mean over the images
 
 
 def comparison_of(
@@ -117,8 +121,6 @@ class _Counts:
         self.columns = [*dict.fromkeys(columns), *self.loss_names]
 
     def _row_rates(self) -> dict[str, str | None]:
-        if self.run.task == "multilabel":
-            return {"n_wrong": None}
         return ROW_RATES.get(self.run.task, {})
 
     def add(self, pairs: Pairs) -> None:
@@ -165,7 +167,7 @@ class _Counts:
                 },
                 "balanced_accuracy": self.right.mean_difference(range(self.right.groups)),
             }
-        rates = {name: _sides(means) for name, means in self.row_rates.items()}
+        rates = {RATE_NAMES.get(name, name): _sides(means) for name, means in self.row_rates.items()}
         if "n_wrong" in rates:
             return {"accuracy": self._decisions(rates["n_wrong"])}
         return rates

@@ -17,7 +17,10 @@ GROUPS = {"many-medium-few": ("many", "medium", "few"), "lvis": ("frequent", "co
 STATISTICS = ("min", "max", "mean")  # over classes
 WORST = "worst"  # over slices
 
-RATES = ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "kappa", "auroc", "average_precision")
+RATES = (
+    *("accuracy", "balanced_accuracy", "macro_precision", "macro_f1", "mcc", "kappa", "auroc", "average_precision"),
+    *("exact_match", "mean_iou", "image_iou"),
+)
 CALIBRATION = ("ece", "ece_class_wise", "brier")
 IMBALANCE = {
     "imbalance_ratio": "ratio",
@@ -32,7 +35,8 @@ WITHOUT_INTERVAL = {*CALIBRATION[2:], *IMBALANCE, *COUNTS, *LOSS, "n_bad", "bad_
 WORDS = sorted(
     {*RATES, *CALIBRATION, *IMBALANCE, *COUNTS, *LOSS, *CLASS, *CLASS_LOSS, "n_bad", "bad_share", "n_failed"}
 )
-CHANGES = ("accuracy", "balanced_accuracy", "mean", "recall", "precision", "mean_loss")
+SLICE_RATES = ("accuracy", "balanced_accuracy", "iou", "exact_match")
+CHANGES = ("accuracy", "balanced_accuracy", "image_iou", "mean", "recall", "precision", "mean_loss")
 
 
 @dataclass(frozen=True)
@@ -178,10 +182,10 @@ class _Binding:
         loss = self._loss() if self.subject.losses else ""
         if word == "mean":
             value: Lookup = lambda row: row["losses"].get(loss)  # noqa: E731
-        elif word in ("accuracy", "balanced_accuracy", "iou"):
+        elif word in SLICE_RATES:
             value = lambda row: row["rates"].get(word)  # noqa: E731
         else:
-            sliced = "accuracy, balanced_accuracy, iou and mean[LOSS]"
+            sliced = f"{', '.join(SLICE_RATES)} and mean[LOSS]"
             self._refuse(self.name.at, f"slices have no {word}", f"They have {sliced}.")
         if which.key is None:
             worst = "max" if word == "mean" else "min"

@@ -187,7 +187,6 @@ def _document(
     from evaltool.report.comparison import comparison_of
     from evaltool.report.numbers import numbers_of
     from evaltool.report.predictions import predictions_of, with_predictions
-    from evaltool.report.slices import slices_of
     from evaltool.report.verdict import verdict_of
 
     if preds is not None or labels is not None:
@@ -195,7 +194,11 @@ def _document(
     numbers = numbers_of(run, train_counts=train_counts, split=split)
     found = predictions_of(run, numbers, preds=preds, labels=labels, watcher=watcher)
     document: Any = {"format": FORMAT, **with_predictions(numbers, found)}
-    document["slices"] = None if group_by is None else slices_of(run, group_by)
+    document["slices"] = None
+    if group_by is not None:
+        from evaltool.report.slices import slices_of
+
+        document["slices"] = slices_of(run, group_by)
     document["comparison"] = None
     if other is not None:
         groups = (document["groups"] or {"rows": []})["rows"]

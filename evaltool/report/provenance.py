@@ -15,8 +15,8 @@ DEFAULTS: dict[str, Any] = {
     **dict.fromkeys(("task", "preds_are", "engine", "device"), "auto"),
     "ignore_index": -100,
     "max_bad": 0.01,
-    "progress": None,
 }
+NOT_SHOWN = ("progress",)  # changes nothing in a run
 REPEATED = {"losses": "--loss", "module": "--module"}
 RENAMED = {"output": "-o", "compare": "--compare"}
 
@@ -95,7 +95,7 @@ def options(arguments: Mapping[str, Any]) -> list[str]:
     """Return arguments as options of the command line, without those that stand at their default."""
     words: list[str] = []
     for name, value in arguments.items():
-        if value in (None, False, (), [], {}) or (name in DEFAULTS and value == DEFAULTS[name]):
+        if name in NOT_SHOWN or value in (None, False, (), [], {}) or (name in DEFAULTS and value == DEFAULTS[name]):
             continue
         option = REPEATED.get(name) or RENAMED.get(name) or f"--{name.replace('_', '-')}"
         if name in REPEATED or name == "fail_if":

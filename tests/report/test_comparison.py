@@ -249,7 +249,7 @@ def test_segmentation_pairs_images(rng):
     assert found["rates"]["accuracy"]["before"] == pytest.approx(runs[0].summary["accuracy"], rel=1e-6)
     difference = (runs[1]["iou"] - runs[0]["iou"])[np.arange(30) != 3].astype(np.float64)
     oracle = stats.ttest_1samp(difference, 0).confidence_interval(0.95)
-    assert found["rates"]["iou"]["difference"]["low"] == pytest.approx(oracle.low, rel=1e-4)
+    assert found["rates"]["image_iou"]["difference"]["low"] == pytest.approx(oracle.low, rel=1e-4)
     assert found["classes"][1]["recall"]["low"] is None
 
 
