@@ -34,7 +34,7 @@ class Imbalance(TypedDict):
     entropy: float | None  # nats
     entropy_share: float | None  # entropy / ln C, 1 for equal counts
     effective_classes: float | None  # exp(entropy)
-    lrid: float | None  # likelihood-ratio imbalance degree, -2 sum n_c ln(N / (C n_c)); Zhu 2018
+    lrid: float | None  # likelihood-ratio imbalance degree, -2 sum n_c ln(N / (C n_c)) >= 0, 0 if balanced
     gini: float | None
     n_absent: int  # classes without a label
     lorenz: list[list[float]]  # share of the classes (rarest first), share of the labels; at most 200 points
@@ -103,7 +103,7 @@ class Pair(TypedDict):
     pred: int
     count: int
     share_of_label: float | None  # count / labels of that class
-    loss: float  # sum over its samples
+    loss: float | None  # sum over its samples; None where pairs have no loss of their own
     loss_share: float | None  # of the whole loss
     mean_loss: float | None
 

@@ -197,10 +197,12 @@ class Resampler:
 def percentile_bounds(replicates: Array) -> tuple[Array, Array]:
     """Return the 2.5 % and 97.5 % quantiles of replicates [r, ...], each [...].
 
-    Undefined replicates (NaN) are left out; where they are more than half, there is no interval (NaN).
+    Undefined replicates (NaN) are left out. There is no interval (NaN) where they are more than half, nor where all are
+    equal: counts that cannot vary, as of a class that is always found, say nothing of what may vary in others.
     """
     known = ~np.isnan(replicates)
     enough = known.sum(0) * 2 > len(replicates)
+    enough &= np.where(known, replicates, np.inf).min(0) < np.where(known, replicates, -np.inf).max(0)
     ordered = np.sort(replicates, axis=0)  # NaN last
     ends = []
     for tail in TAILS:
