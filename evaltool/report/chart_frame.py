@@ -52,7 +52,7 @@ def finished(chart: Any, rows: Rows, *, height: int) -> Spec:
     """Return a chart as wide as its place, with its data by name, which altair need not check one by one."""
     spec: Spec = chart.properties(width="container", height=height).to_dict()
     del spec["config"]  # CONFIG, which the page has once
-    return spec | {"datasets": {"rows": rows}}
+    return spec | {"datasets": spec.get("datasets", {}) | {"rows": rows}}
 
 
 def intervals(rows: Rows, title: str, color: Any, *, form: str, zero: bool = False) -> Spec:

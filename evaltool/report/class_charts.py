@@ -28,7 +28,7 @@ NAMED_AXIS = 12  # up to so many classes have their name on an axis
 def frequency(shown: Sequence[Mapping[str, Any]]) -> Spec | None:
     """Return predicted against true frequency: by name for few classes, log-log for many."""
     rows = [
-        {"i": row["index"], "label": five_digits(row["share"]), "pred": five_digits(row["predicted_share"])}
+        {"i": row["index"], "t": five_digits(row["share"]), "p": five_digits(row["predicted_share"])}
         for row in shown
         if row["share"] is not None and row["predicted_share"] is not None
     ]
@@ -36,43 +36,44 @@ def frequency(shown: Sequence[Mapping[str, Any]]) -> Spec | None:
         return None
     tips = [
         alt.Tooltip("name:N", title="class"),
-        alt.Tooltip("label:Q", title="of the labels", format=".3~%"),
-        alt.Tooltip("pred:Q", title="of the predictions", format=".3~%"),
+        alt.Tooltip("t:Q", title="of the labels", format=".3~%"),
+        alt.Tooltip("p:Q", title="of the predictions", format=".3~%"),
     ]
     base = alt.Chart(alt.NamedData(name="rows"))
     if len(rows) <= NAMED_AXIS:
-        colors = alt.Scale(domain=["labels", "predictions"], range=[BLUE, ORANGE])
+        kinds = ["labels", "predictions"]
+        color = alt.Color("kind:N", scale=alt.Scale(domain=kinds, range=[BLUE, ORANGE]), title=None)
+        shape = alt.Shape("kind:N", scale=alt.Scale(domain=kinds, range=["circle", "diamond"]), title=None)
         y = alt.Y("name:N", title=None, sort=None, axis=alt.Axis(grid=False, ticks=False, domain=False))
-        x = alt.X("label:Q", title="share", axis=alt.Axis(format=".2~%", tickCount=5))
-        rule = base.mark_rule(color=MUTED, strokeWidth=1.5).encode(x=x, x2="pred:Q", y=y)
+        x = alt.X("t:Q", title="share", axis=alt.Axis(format=".2~%", tickCount=5))
+        rule = base.mark_rule(color=MUTED, strokeWidth=1.5).encode(x=x, x2="p:Q", y=y)
         labels = (
             base.transform_calculate(kind="'labels'")
             .mark_point(filled=True, size=90, opacity=1)
-            .encode(x=x, y=y, tooltip=tips, color=alt.Color("kind:N", scale=colors, title=None))
+            .encode(x=x, y=y, tooltip=tips, color=color, shape=shape)
         )
         preds = (
             base.transform_calculate(kind="'predictions'")
-            .mark_point(filled=True, size=90, opacity=1, shape="diamond")
-            .encode(x="pred:Q", y=y, tooltip=tips, color=alt.Color("kind:N", scale=colors, title=None))
+            .mark_point(filled=True, size=90, opacity=1)
+            .encode(x="p:Q", y=y, tooltip=tips, color=color, shape=shape)
         )
         return finished(alt.layer(rule, labels, preds), rows, height=max(90, 26 * len(rows)))
     return finished(_frequency_plane(base, rows, tips), rows, height=320)
 
 
 def _frequency_plane(base: alt.Chart, rows: Rows, tips: list[alt.Tooltip]) -> Any:
-    least = min(value for row in rows for value in (row["label"], row["pred"]) if value)
+    least = min(value for row in rows for value in (row["t"], row["p"]) if value)
     floor = least / 2  # where shares of 0 are drawn, since a logarithmic axis has no 0
-    top = max(value for row in rows for value in (row["label"], row["pred"]))
-    for row in rows:
-        row |= {"x": row["label"] or five_digits(floor), "y": row["pred"] or five_digits(floor)}
+    top = max(value for row in rows for value in (row["t"], row["p"]))
     scale = alt.Scale(type="log", domain=[floor, min(1.0, top * 1.5)], nice=False)
     axis = alt.Axis(format=".2~%", tickCount=5)
-    zeros = any(not row["label"] or not row["pred"] for row in rows)
+    zeros = any(not row["t"] or not row["p"] for row in rows)
     edge = " (0 is drawn at the edge)" if zeros else ""
     x = alt.X("x:Q", scale=scale, axis=axis, title=f"share of the labels{edge}")
     y = alt.Y("y:Q", scale=scale, axis=axis, title="share of the predictions")
-    above = alt.condition("datum.pred > datum.label", alt.value(ORANGE), alt.value(BLUE))
-    cloud = base.mark_point(filled=True, size=38, opacity=0.65).encode(x=x, y=y, tooltip=tips, color=above)
+    above = alt.condition("datum.p > datum.t", alt.value(ORANGE), alt.value(BLUE))
+    raised = base.transform_calculate(x=f"max(datum.t, {floor})", y=f"max(datum.p, {floor})")
+    cloud = raised.mark_point(filled=True, size=38, opacity=0.65).encode(x=x, y=y, tooltip=tips, color=above)
     return alt.layer(diagonal(floor, min(1.0, top * 1.5)), cloud)
 
 

@@ -17,7 +17,6 @@ from evaltool.report.intervals import (
 )
 from evaltool.report.rankings import RankingBounds
 from evaltool.report.scan import Scan
-from evaltool.run.metric_values import metric_values
 from evaltool.run.reader import Run
 
 Array = np.ndarray[Any, Any]
@@ -51,7 +50,7 @@ def rates_of(
     if table.rejected is not None:
         rates["accuracy"] = _label_accuracy(table, scan, resampler)
         rates["exact_match"] = wilson(int(scan.wrong[0]), int(scan.wrong.sum()))
-    values = metric_values(run.state)
+    values = run.summary["metrics"]
     rates |= _agreement(table, values, resampler)
     for name, key in (("auroc", "auroc_macro"), ("average_precision", "average_precision_macro")):
         rates[name] = estimate(values[key], *_mean_ends(run, bounds, name))
