@@ -42,7 +42,7 @@ def provenance_of(run: Run, *, report_command: str, notes: Sequence[str]) -> Pro
         "n_infinite": summary["n_infinite"],
         "n_failed": summary["n_failed"],
         "losses": [{"column": name, "formula": formula} for name, formula in formulas(run).items()],
-        "versions": dict(manifest["versions"]),
+        "versions": {name: str(version) for name, version in manifest["versions"].items()},
         "engine": manifest["engine"],
         "device": manifest["device"],
         "started": manifest["started"],
