@@ -3,10 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evaltool.report.changes import chance, discoveries
+import numpy as np
+
+from evaltool.report.changes import chance
+from evaltool.report.student import benjamini_hochberg
 from evaltool.run.reader import Run
 
 NAMED = 5  # classes in a sentence
+LEVEL = 0.05  # share of false ones among the classes named
 
 
 def sentences(comparison: Mapping[str, Any], *, run: Run, left_out: Sequence[str]) -> list[str]:
@@ -82,7 +86,8 @@ def _classes(classes: Sequence[Mapping[str, Any]]) -> list[str]:
     changed = [row for row in classes if row["gained"] or row["lost"]]
     if not changed:
         return []
-    found = [changed[i] for i in discoveries([chance(row["gained"], row["lost"]) for row in changed])]
+    q_values = benjamini_hochberg(np.array([chance(row["gained"], row["lost"]) for row in changed]))
+    found = [row for row, q in zip(changed, q_values, strict=True) if q <= LEVEL]
     if not found:
         return ["No class gained or lost more samples than chance explains (McNemar's test, Benjamini-Hochberg, 5 %)."]
     said = []

@@ -12,6 +12,7 @@ import numpy as np
 
 from evaltool.report.document import Estimate
 from evaltool.report.intervals import Z, estimate, wilson_bounds
+from evaltool.report.student import quantile
 
 Array = np.ndarray[Any, Any]
 EXACT = 10_000  # samples that changed; beyond, the binomial distribution is normal for every purpose here
@@ -171,27 +172,8 @@ class MeanCounts:
             general -= 2 * (wvxy - p * wvy - q * wvx + p * q * wv) / (w * v)
             # where no weight changed, the differences themselves: equal runs differ by 0 and not by a rounding error
             variance = np.maximum(np.where(self.moved > 0, general, paired), 0.0) * self.n / (self.n - 1)
-            half = student(self.n - 1) * np.sqrt(variance)
+            half = np.where(self.n > 1, quantile(np.maximum(self.n - 1, 1)), np.nan) * np.sqrt(variance)
         return [estimate(*map(float, row)) for row in zip(d, d - half, d + half, strict=True)]
-
-
-def student(freedom: Array) -> Array:
-    """Return the 97.5 % quantile of Student's distribution, float64 [n]; NaN without a degree of freedom.
-
-    Cornish and Fisher's expansion (Abramowitz and Stegun 26.7.5), exact for 1 and 2 degrees; within 0.2 % for 3, where
-    it is worst.
-    """
-    nu = np.maximum(np.asarray(freedom, np.float64), 1)
-    z = Z
-    series = (
-        z
-        + (z**3 + z) / (4 * nu)
-        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * nu**2)
-        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * nu**3)
-        + (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / (92160 * nu**4)
-    )
-    known = np.where(nu == 1, 12.706204736432095, np.where(nu == 2, 4.302652729911275, series))
-    return np.where(np.asarray(freedom) >= 1, known, np.nan)
 
 
 def chance(gained: int, lost: int) -> float:
@@ -201,10 +183,3 @@ def chance(gained: int, lost: int) -> float:
         return math.erfc(max(0.0, abs(gained - lost) - 1) / math.sqrt(2 * n))
     logs = [math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) for k in range(fewer + 1)]
     return min(1.0, 2 * sum(math.exp(value - n * math.log(2)) for value in logs))
-
-
-def discoveries(p_values: Sequence[float], level: float = 0.05) -> list[int]:
-    """Return which p-values Benjamini and Hochberg (1995) take for more than chance, in order."""
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    passed = [k for k, i in enumerate(order, 1) if p_values[i] <= level * k / len(order)]
-    return sorted(order[: max(passed, default=0)])

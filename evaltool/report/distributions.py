@@ -72,7 +72,7 @@ def _distribution(run: Run, needed: Sequence[str], column: Column) -> Distributi
     rows = zip(ends[:-1].tolist(), ends[1:].tolist(), bars.tolist(), strict=True) if n else ()
     return {
         "count": n,
-        "mean": total / n if n else None,
+        "mean": float(total) / n if n else None,
         "p01": p01,
         "p10": p10,
         "p50": p50,

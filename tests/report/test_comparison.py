@@ -8,7 +8,7 @@ from scipy import stats
 
 import evaltool
 from evaltool.errors import EvaltoolError
-from evaltool.report.changes import MeanCounts, RightCounts, chance, discoveries, student
+from evaltool.report.changes import MeanCounts, RightCounts, chance
 from evaltool.report.comparison import comparison_of
 from evaltool.run.reader import open_run
 
@@ -109,24 +109,10 @@ def test_intervals_hold_what_they_say(rng, moved):
     assert (held / trials < 0.99).all(), held / trials
 
 
-def test_students_quantile():
-    freedom = np.array([0, 1, 2, 3, 4, 5, 10, 30, 1000, 10**9])
-    np.testing.assert_allclose(student(freedom)[1:], stats.t.ppf(0.975, freedom[1:]), rtol=2e-3)
-    np.testing.assert_allclose(student(freedom)[5:], stats.t.ppf(0.975, freedom[5:]), rtol=2e-4)
-    assert np.isnan(student(freedom)[0])
-
-
 def test_chance_is_mcnemars():
     for gained, lost in [(0, 0), (5, 0), (3, 9), (100, 140), (6000, 6200)]:
         oracle = stats.binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
         assert chance(gained, lost) == pytest.approx(oracle, rel=2e-2 if gained + lost > 10_000 else 1e-9)
-
-
-def test_discoveries_are_benjamini_and_hochbergs(rng):
-    for _ in range(20):
-        p = np.concatenate([rng.random(30), rng.random(10) * 0.01])
-        assert discoveries(p) == np.flatnonzero(stats.false_discovery_control(p) <= 0.05).tolist()
-    assert discoveries([]) == []
 
 
 def test_each_run_is_judged_by_its_own_labels(rng):
