@@ -21,7 +21,8 @@ def actions_of(document: dict[str, Any], advice: dict[str, Any], run_path: str) 
 
     Args:
         document: the report without advice.
-        advice: ``weights``, ``adjustment``, ``thresholds``, ``calibration`` and ``focusing``, as far as they are known.
+        advice: ``weights``, ``adjustment``, ``thresholds``, ``calibration`` and ``focusing``, as far as they are known,
+            and ``softmax``, whether classes share a distribution.
         run_path: for commands.
     """
     bare = {**document, "advice": None}
@@ -29,10 +30,10 @@ def actions_of(document: dict[str, Any], advice: dict[str, Any], run_path: str) 
     run = shlex.quote(run_path)
     labels = _label_errors(document, imbalance, run)
     found = [
-        _adjusting(advice["adjustment"]),
+        _adjusting(advice["adjustment"], advice["softmax"]),
         _thresholds(document, advice["thresholds"]),
         _weighing(document, imbalance, advice["weights"]),
-        _focusing(advice["focusing"], imbalance),
+        _focusing(advice["focusing"], imbalance, "FocalLoss" if advice["softmax"] else "BinaryFocalLoss"),
         _cooling(advice["calibration"]),
         _dearest(document, run),
     ]
@@ -46,14 +47,15 @@ def actions_of(document: dict[str, Any], advice: dict[str, Any], run_path: str) 
     return helpful[:MOST]
 
 
-def _adjusting(adjustment: Adjustment) -> Action | None:
+def _adjusting(adjustment: Adjustment, softmax: bool) -> Action | None:
     gain, low = adjustment["gain"]["value"], adjustment["gain"]["low"]
     if gain is None or low is None or low <= 0 or gain < GAIN:
         return None
     before, after = adjustment["accuracy_before"], adjustment["accuracy_after"]
     cost = "" if before is None or after is None else f"; accuracy goes from {percent(before)} to {percent(after)}"
+    prior = "the log prior" if softmax else "the log-odds of the prior"
     return {
-        "title": f"Subtract {adjustment['tau']:g} log prior from the logits",
+        "title": f"Subtract {adjustment['tau']:g} times {prior} from the logits",
         "why": f"balanced accuracy rises by {100 * gain:.1f} points on rows held out (at least {100 * low:.1f}){cost}",
         "command": adjustment["torch"],
     }
@@ -90,13 +92,13 @@ def _weighing(document: dict[str, Any], imbalance: str, weights: list[WeightRule
     }
 
 
-def _focusing(focusing: Focusing | None, imbalance: str) -> Action | None:
+def _focusing(focusing: Focusing | None, imbalance: str, loss: str) -> Action | None:
     if focusing is None or not focusing["suggested"] or imbalance not in ("problem", "minor"):
         return None
     return {
         "title": f"Train with a focal loss of gamma {focusing['suggested']:g}",
         "why": focusing["reason"].rstrip("."),
-        "command": f"from evaltool.losses import FocalLoss\n\ncriterion = FocalLoss(gamma={focusing['suggested']:g}, "
+        "command": f"from evaltool.losses import {loss}\n\ncriterion = {loss}(gamma={focusing['suggested']:g}, "
         "reduction='mean')\n",
     }
 
@@ -119,14 +121,15 @@ def _cooling(calibration: Calibration | None) -> Action | None:
 def _dearest(document: dict[str, Any], run: str) -> Action | None:
     confusions = document.get("confusions")
     pairs = confusions["pairs"] if confusions else []
-    if not pairs or (pairs[0]["loss_share"] or 0.0) < DEAR:
+    # of two classes there are two confusions: no news
+    if len(document["classes"]) < 3 or not pairs or (pairs[0]["loss_share"] or 0.0) < DEAR:
         return None
     label, pred = pairs[0]["label"], pairs[0]["pred"]
     return {
         "title": f"Look at {named(document, label)} taken for {named(document, pred)}",
         "why": f"these {pairs[0]['count']:,} samples carry {percent(pairs[0]['loss_share'])} of the loss",
         "command": f"evaltool mine {run} --where 'label = {label} AND pred = {pred}'"
-        if document["task"] in ("multiclass", "binary")
+        if document["task"] == "multiclass"
         else "",
     }
 

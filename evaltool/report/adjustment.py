@@ -62,13 +62,13 @@ def adjustment_of(sample: Sample | None, prior: Sequence[float], counts: Sequenc
     before, after = (_balanced(*_recalls(cells, way)) for way in ("before", "after"))
     if np.isnan(before):
         return unknown("fewer than two classes have labels in the half that measures")
-    replicates = _gains(measured, shift, tau, cells, grouped)
-    low, high = percentile_bounds(replicates)
+    low, high = percentile_bounds(_gains(measured, shift, tau, cells, grouped))
+    gain = estimate(after - before, float(low), float(high)) if tau else estimate(0.0, 0.0, 0.0)
     return {
         "tau": tau,
         "balanced_accuracy_before": before,
         "balanced_accuracy_after": after,
-        "gain": estimate(after - before, float(low), float(high)),
+        "gain": gain,
         "accuracy_before": _accuracy(cells, counts, "before"),
         "accuracy_after": _accuracy(cells, counts, "after"),
         "n_rows": len(measured.labels),

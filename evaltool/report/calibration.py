@@ -14,29 +14,33 @@ UNIT = 2.0**-28  # of the confidences' sums
 
 
 def calibration_of(
-    state: Mapping[str, Array], *, multilabel: bool, brier: float | None, temperature: Temperature
+    state: Mapping[str, Array], task: str, *, brier: float | None, temperature: Temperature
 ) -> Calibration | None:
     """Return reliability and calibration errors; None where a run counted none.
 
     Args:
         state: the run's arrays: ``calibration_top_label`` [1, B, 3] and ``calibration_class_wise`` [K, B, 3], int64
             counts, rights and sums of confidences in units of 2^-28; each may be missing.
-        multilabel: the reliability is that of all classes together, each against the rest.
+        task: of multilabel the reliability is that of all classes together, each against the rest; of segmentation
+            there are no intervals, as the positions of one image hang together.
         brier: the Brier score.
         temperature: the temperature that would mend it.
     """
+    multilabel, independent = task == "multilabel", task != "segmentation"
     top = None if multilabel else state.get("calibration_top_label")
     by_class = state.get("calibration_class_wise")
     if top is None and by_class is None:
         return None
     shown = top if top is not None else by_class
     assert shown is not None
-    class_wise = estimate(None) if by_class is None else ece_interval(by_class, "class-wise calibration error")
+    class_wise = estimate(None)
+    if by_class is not None:
+        class_wise = _error(by_class, "class-wise calibration error", independent)
     return {
-        "ece": class_wise if multilabel or top is None else ece_interval(top, "calibration error"),
+        "ece": class_wise if multilabel or top is None else _error(top, "calibration error", independent),
         "ece_class_wise": class_wise,
         "brier": brier,
-        "bins": _bins(shown.sum(0)),
+        "bins": _bins(shown.sum(0), independent),
         "temperature": temperature,
     }
 
@@ -74,18 +78,24 @@ def ece_interval(counts: Array, name: str) -> Estimate:
     return estimate(float(value), float(low), float(high))
 
 
-def _bins(counts: Array) -> list[CalibrationBin]:
+def _error(counts: Array, name: str, independent: bool) -> Estimate:
+    found = ece_interval(counts, name)
+    return found if independent else estimate(found["value"])
+
+
+def _bins(counts: Array, independent: bool) -> list[CalibrationBin]:
     """Return the bins of the reliability diagram, of counts [B, 3]."""
     rows: list[CalibrationBin] = []
     size = len(counts)
     for i, (n, right, confident) in enumerate(counts.tolist()):
+        accuracy = wilson(right, n)
         rows.append(
             {
                 "low": i / size,
                 "high": (i + 1) / size,
                 "count": int(n),
                 "confidence": confident * UNIT / n if n else None,
-                "accuracy": wilson(right, n),
+                "accuracy": accuracy if independent else estimate(accuracy["value"]),
             }
         )
     return rows

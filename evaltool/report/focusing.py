@@ -28,18 +28,19 @@ def focusing_of(run: Run, scan: Scan) -> Focusing | None:
     return focusing_from(scan.focal_bins, scan.focal_sums, scan.focal_squares)
 
 
-def focusing_from(counts: Array, sums: Array, squares: Array) -> Focusing:
+def focusing_from(counts: Array, sums: Array, squares: Array, *, unit: str = "samples") -> Focusing:
     """Return the section from the losses in bins of the cross-entropy, whose order every gamma keeps.
 
     Args:
         counts: int64 [8192], cases in each bin.
         sums: float64 [6, 8192], of the focal losses (1 - p)^gamma (-ln p) of ``GAMMAS``.
         squares: float64 [6], sums of their squares.
+        unit: what the cases are, in the plural.
     """
     if not counts.any() or not sums[0].sum() > 0:
         return {"rows": [], "suggested": None, "reason": "There is no loss to focus: every finite one is 0."}
     rows = [_row(gamma, counts, sums[g], float(squares[g])) for g, gamma in enumerate(GAMMAS)]
-    suggested, reason = _suggestion(rows, counts, sums[0])
+    suggested, reason = _suggestion(rows, counts, sums[0], unit)
     return {"rows": rows, "suggested": suggested, "reason": reason}
 
 
@@ -54,19 +55,19 @@ def _row(gamma: float, counts: Array, sums: Array, squares: float) -> GammaRow:
     }
 
 
-def _suggestion(rows: list[GammaRow], counts: Array, entropy: Array) -> tuple[float | None, str]:
+def _suggestion(rows: list[GammaRow], counts: Array, entropy: Array, unit: str) -> tuple[float | None, str]:
     n = int(counts.sum())
     easy = rows[0]["easy_half_share"]
     assert easy is not None
     if n < FEWEST:
-        return None, f"{n} samples are too few to tell easy from hard; {FEWEST} are needed."
+        return None, f"{n} {unit} are too few to tell easy from hard; {FEWEST} are needed."
     hardest = 1 - easy_share(counts, entropy, 0.99)
     chance = float(np.exp(-_quantile(counts, 0.99)))  # of the label, at the easiest of the hardest hundredth
     if hardest > MOST and chance < CONFIDENTLY_WRONG:
         return 0.0, (
-            f"The hardest 1 % of the samples carries {_percent(hardest)} of the cross-entropy, and the model gives "
+            f"The hardest 1 % of the {unit} carries {_percent(hardest)} of the cross-entropy, and the model gives "
             f"their labels a probability below {max(chance, 0.001):.2g}: wrong labels look like this, and a larger "
-            "gamma would chase them. Look at these samples first."
+            f"gamma would chase them. Look at these {unit} first."
         )
     if easy < LITTLE:
         return 0.0, (
@@ -76,14 +77,14 @@ def _suggestion(rows: list[GammaRow], counts: Array, entropy: Array) -> tuple[fl
     if not enough:
         return 0.0, (
             f"The easy half carries {_percent(easy)} of the cross-entropy and no gamma up to {GAMMAS[-1]:g} "
-            f"brings that under {_percent(LITTLE)}: the samples are about equally hard, and gamma tells none apart."
+            f"brings that under {_percent(LITTLE)}: the {unit} are about equally hard, and gamma tells none apart."
         )
     chosen = enough[0]
     left = chosen["effective_samples"]
     return chosen["gamma"], (
         f"The easy half carries {_percent(easy)} of the cross-entropy; gamma {chosen['gamma']:g} is the smallest that "
         f"leaves it under {_percent(LITTLE)} ({_percent(chosen['easy_half_share'] or 0.0)})."
-        + (f" The gradient then rests on as many as {left:,.0f} of {n:,} samples." if left is not None else "")
+        + (f" The gradient then rests on as many as {left:,.0f} of {n:,} {unit}." if left is not None else "")
     )
 
 

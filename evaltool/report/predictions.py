@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evaltool.errors import EvaltoolError
+from evaltool.numerics.float_bits import octave_totals
 from evaltool.progress import Silence, Watcher
 from evaltool.report import adjustment, temperature
 from evaltool.report.actions import actions_of
 from evaltool.report.calibration import calibration_of
 from evaltool.report.class_weighting import alpha_of, bias_of, weight_rules
-from evaltool.report.document import Adjustment, Advice, Focusing, Threshold
+from evaltool.report.document import Adjustment, Advice, Threshold
 from evaltool.report.focusing_counts import OddsCounts
 from evaltool.report.image_counts import ImageCounts
 from evaltool.report.row_sample import Sample, Sampler, drawn_rows
@@ -67,11 +68,11 @@ def predictions_of(
         fit = temperature.temperature_of(read.sample, stands_for, clamp=read.kind == "probs")
         prior = _prior(document, form)
         adjusted = adjustment.adjustment_of(read.sample, prior, stands_for, grouped=run.task == "segmentation")
-    found["calibration"] = calibration_of(run.state, multilabel=multilabel, brier=_brier(run.state), temperature=fit)
+    found["calibration"] = calibration_of(run.state, run.task, brier=_brier(run.state), temperature=fit)
     if read.images is not None:
         found["classes"], found["groups"] = _image_rows(read.images, document)
     if read.odds is not None:
-        found["focusing"] = _focusing(read.odds)
+        found["focusing"] = read.odds.focusing("decisions" if multilabel else "positions")
     whole = with_predictions(document, found)
     found["advice"] = _advice(run, whole, form, adjusted)
     return found
@@ -165,20 +166,11 @@ def _image_rows(images: ImageCounts, document: Mapping[str, Any]) -> tuple[list[
     return rows, [{name: found[name] for name in kept} for found in by_group]
 
 
-def _focusing(odds: OddsCounts) -> Focusing:
-    rows = odds.rows()
-    return {"rows": rows, "suggested": None, "reason": "" if rows else "nothing was scored"}
-
-
 def _brier(state: Mapping[str, Array]) -> float | None:
     counts = state.get("brier")
     if counts is None or not counts[-1]:
         return None
-    import torch  # here: a run without a Brier score needs none
-
-    from evaltool.numerics.float_bins import octave_edges, octave_sum
-
-    return float(octave_sum(torch.from_numpy(counts[:-1]), octave_edges())) / float(counts[-1])
+    return float(octave_totals(counts[:-1])) / float(counts[-1])
 
 
 def _training_counts(document: Mapping[str, Any]) -> list[float]:
@@ -210,6 +202,7 @@ def _advice(run: Run, document: dict[str, Any], form: str, adjusted: Adjustment)
         "weights": weights,
         "calibration": document["calibration"],
         "focusing": document["focusing"],
+        "softmax": form == "softmax",
     }
     return {
         "actions": actions_of(document, parts, "RUN" if run.path is None else str(run.path)),

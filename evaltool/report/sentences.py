@@ -20,8 +20,12 @@ def percent(share: float | None) -> str:
 def points(gap: Estimate) -> str:
     """Return a difference of shares with its interval, in points of a percent."""
     value, low, high = (None if gap[end] is None else 100 * float(gap[end] or 0.0) for end in ("value", "low", "high"))
-    text = "an unknown number of points" if value is None else f"{value:.0f} points"
-    return text if low is None or high is None else f"{text} (95 % interval {low:.0f} to {high:.0f})"
+    text = "an unknown number of points" if value is None else f"{_whole(value)} points"
+    return text if low is None or high is None else f"{text} (95 % interval {_whole(low)} to {_whole(high)})"
+
+
+def _whole(number: float) -> str:
+    return f"{round(number)}"  # rounds to an integer, which has no -0
 
 
 def named(document: dict[str, Any], index: int) -> str:
@@ -58,7 +62,7 @@ def imbalance_sentence(document: dict[str, Any], imbalance: str, compared: HeadT
             "Imbalance is not your problem: the classes are about equally frequent, the largest "
             f"{compared.ratio:.1f} times the smallest{leaning}."
         )
-    alike = "both are missed alike" if (compared.head_recall["value"] or 0.0) < 0.5 else "the rare are found as well"
+    alike = "both are missed alike" if (compared.head_recall["value"] or 0.0) < 0.5 else "the rare are found as often"
     size = f"though the largest class is {compared.ratio:.0f} times the smallest"
     return f"Imbalance is not your problem, {size}: {alike}, {found}."
 
@@ -95,7 +99,8 @@ def first_step(document: dict[str, Any], imbalance: str) -> str:
     """Return the third sentence, what to do first: the first of the advice's actions where there is any."""
     actions = (document.get("advice") or {}).get("actions") or []
     if actions:
-        return f"First: {actions[0]['title']}{_stop(actions[0]['why'])}"
+        title = actions[0]["title"]
+        return f"First: {title[0].lower()}{title[1:]}{_stop(actions[0]['why'])}"
     if imbalance == "problem":
         return "First: give the rare classes more weight or more samples, and compare the two runs class by class."
     if imbalance == "unknown":
