@@ -78,6 +78,7 @@ def histogram_of_loss(bins: Sequence[Mapping[str, float]], loss: str) -> Spec | 
     ]
     x = alt.X(
         "a:Q",
+        bin="binned",
         title=f"{loss} loss of a sample",
         scale=alt.Scale(type="log", nice=False),
         axis=alt.Axis(format="~g", tickCount=6),
@@ -142,7 +143,7 @@ def confidences(bins: Sequence[Mapping[str, Any]]) -> Spec:
         alt.Chart(alt.NamedData(name="rows"))
         .mark_bar(color=MUTED, opacity=0.6)
         .encode(
-            x=alt.X("a:Q", title="confidence", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
+            x=alt.X("a:Q", bin="binned", title="confidence", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
             x2="b:Q",
             y=alt.Y("n:Q", title="rows", axis=alt.Axis(format="~s", tickCount=3)),
             tooltip=[alt.Tooltip("a:Q", title="from", format=".0%"), alt.Tooltip("n:Q", title="rows", format=",")],
@@ -174,7 +175,9 @@ def spread(bins: Sequence[Mapping[str, float]]) -> Spec | None:
         alt.Chart(alt.NamedData(name="rows"))
         .mark_bar(color=BLUE, opacity=0.75)
         .encode(
-            x=alt.X("a:Q", title=None, axis=alt.Axis(format=".3~g"), scale=alt.Scale(zero=False, nice=False)),
+            x=alt.X(
+                "a:Q", bin="binned", title=None, axis=alt.Axis(format=".3~g"), scale=alt.Scale(zero=False, nice=False)
+            ),
             x2="b:Q",
             y=alt.Y("n:Q", title="samples", axis=alt.Axis(format="~s", tickCount=4)),
             tooltip=[

@@ -111,9 +111,8 @@ def recall(shown: Sequence[Mapping[str, Any]], groups: Mapping[str, Any] | None)
         alt.Tooltip("l:Q", title="from", format=".1%"),
         alt.Tooltip("h:Q", title="to", format=".1%"),
     ]
-    # legends on the points only: a rule's symbol would double them
     rule = base.mark_rule(opacity=0.18 if many else 0.5, strokeWidth=1 if many else 1.5).encode(
-        x=x, y=alt.Y("l:Q", title="recall"), y2="h:Q", color=alt.Color("g:N", scale=colors, legend=None)
+        x=x, y=alt.Y("l:Q", title="recall"), y2="h:Q", color=color
     )
     points = base.mark_point(filled=True, size=28 if many else 64, opacity=0.8 if many else 1).encode(
         x=x, y=y, color=color, shape=alt.Shape("g:N", scale=shapes, title=None), tooltip=tips
@@ -124,19 +123,21 @@ def recall(shown: Sequence[Mapping[str, Any]], groups: Mapping[str, Any] | None)
 def confusion(confusions: Mapping[str, Any], classes: Sequence[Mapping[str, Any]]) -> Spec:
     """Return the heat map of a block of classes: the share of each label's samples that went to each class."""
     block, rows = confusions["block"], []
-    for label, line in zip(block, confusions["counts"], strict=True):
-        whole = classes[label]["count"] or sum(line)
-        for pred, count in zip(block, line, strict=True):
-            if count or label == pred:
-                share = five_digits(count / whole if whole else 0.0)
-                rows.append({"i": label, "j": pred, "n": count, "s": share, "k": "right" if label == pred else "wrong"})
+    counts = list(zip(block, confusions["counts"], strict=True))
+    wholes = {label: classes[label]["count"] or sum(line) for label, line in counts}
+    cells = [(label, pred, line[at]) for label, line in counts for at, pred in enumerate(block)]
+    # the diagonal first: an axis has its classes in the order in which they come
+    for label, pred, count in sorted(cells, key=lambda cell: cell[0] != cell[1]):
+        if count or label == pred:
+            share = five_digits(count / wholes[label] if wholes[label] else 0.0)
+            rows.append({"i": label, "j": pred, "n": count, "s": share, "k": "right" if label == pred else "wrong"})
     named = len(block) <= NAMED_AXIS
     axis = alt.Axis(labelLimit=110 if named else 90, labelFontSize=12 if named else 10, ticks=False, domain=False)
     x = alt.X("pred:N", title="predicted", sort=None, axis=axis, scale=alt.Scale(paddingInner=0.06))
     y = alt.Y("name:N", title="label", sort=None, axis=axis, scale=alt.Scale(paddingInner=0.06))
     kinds = alt.Scale(domain=["right", "wrong"], range=[BLUE, ORANGE])
     base = alt.Chart(alt.NamedData(name="rows"))
-    cells = base.mark_rect(cornerRadius=2).encode(
+    tiles = base.mark_rect(cornerRadius=2).encode(
         x=x,
         y=y,
         color=alt.Color("k:N", scale=kinds, title=None),
@@ -149,10 +150,10 @@ def confusion(confusions: Mapping[str, Any], classes: Sequence[Mapping[str, Any]
         ],
     )
     if not named:
-        return finished(cells, rows, height=max(240, 20 * len(block)))
+        return finished(tiles, rows, height=max(240, 20 * len(block)))
     ink = alt.condition("datum.s > 0.4", alt.value("#ffffff"), alt.value(INK))
     texts = base.mark_text(fontSize=11).encode(x=x, y=y, text=alt.Text("n:Q", format=".3~s"), color=ink)
-    return finished(alt.layer(cells, texts), rows, height=max(120, 34 * len(block)))
+    return finished(alt.layer(tiles, texts), rows, height=max(120, 34 * len(block)))
 
 
 def changes(classes: Sequence[Mapping[str, Any]]) -> Spec | None:

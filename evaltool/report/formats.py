@@ -22,38 +22,40 @@ def count(value: float | None) -> str:
 
 
 def number(value: float | None) -> str:
-    """Return a number to three significant digits.
+    """Return a number to three significant digits, whole ones without decimals.
 
-    >>> number(0.123456), number(12345.6), number(-0.00001234), number(0.0), number(2.0)
-    ('0.123', '12,346', '-1.23e-05', '0', '2')
+    >>> number(0.123456), number(12345.6), number(-0.00001234), number(1.5), number(2.0)
+    ('0.123', '12,346', '-1.23e-05', '1.50', '2')
     """
     if value is None:
         return UNKNOWN
     if 1000 <= abs(value) < 1e9:
         return f"{value:,.0f}"
-    return f"{value:.3g}"
+    return f"{value:.0f}" if value == round(value) and abs(value) < 1000 else _three(value)
 
 
 def percent(value: float | None) -> str:
     """Return a share as a percentage, to three significant digits; not quite all is not written as all.
 
-    >>> percent(0.81234), percent(1.0), percent(0.99999), percent(0.0000012), percent(0), percent(None)
-    ('81.2%', '100%', '>99.9%', '<0.001%', '0%', '–')
+    >>> percent(0.81234), percent(0.5), percent(1.0), percent(0.99999), percent(0.0000012), percent(0), percent(None)
+    ('81.2%', '50.0%', '100%', '>99.9%', '<0.001%', '0%', '–')
     """
     if value is None:
         return UNKNOWN
+    if value == 0:
+        return "0%"
     if 0.9995 <= value < 1:
         return ">99.9%"
-    if 0 < abs(value) < 1e-5:
+    if abs(value) < 1e-5:
         return "<0.001%" if value > 0 else ">-0.001%"
-    return f"{100 * value:.3g}%" if abs(value) < 10 else f"{100 * value:,.0f}%"
+    return f"{_three(100 * value)}%" if abs(value) < 9.99 else f"{100 * value:,.0f}%"
 
 
 def times(value: float | None) -> str:
     """Return a ratio.
 
-    >>> times(4.125)
-    '4.12×'
+    >>> times(4.128)
+    '4.13×'
     """
     return UNKNOWN if value is None else f"{number(value)}×"
 
@@ -62,9 +64,9 @@ def points(value: float | None) -> str:
     """Return a difference of shares in percentage points, with its sign.
 
     >>> points(0.0312), points(-0.2), points(0.0)
-    ('+3.12', '-20', '0')
+    ('+3.12', '-20.0', '0')
     """
-    return UNKNOWN if value is None else "0" if value == 0 else f"{100 * value:+.3g}"
+    return UNKNOWN if value is None else _plus(0.0 if value == 0 else 100 * value)
 
 
 def signed(value: float | None) -> str:
@@ -73,14 +75,14 @@ def signed(value: float | None) -> str:
     >>> signed(0.0312)
     '+0.0312'
     """
-    return UNKNOWN if value is None else "0" if value == 0 else f"{value:+.3g}"
+    return UNKNOWN if value is None else _plus(value)
 
 
 def interval(estimate: Mapping[str, float | None], form: Callable[[float | None], str] = number) -> str:
     """Return the interval of an estimate, or nothing where it has none.
 
     >>> interval({"value": 0.5, "low": 0.4, "high": 0.6}, percent)
-    '40% to 60%'
+    '40.0% to 60.0%'
     """
     if estimate["low"] is None or estimate["high"] is None:
         return ""
@@ -119,7 +121,7 @@ def class_labels(names: Sequence[str], *, length: int = 200) -> list[str]:
     """
     shown = []
     for index, name in enumerate(names):
-        text = shortened(" ".join(_printable(name).split()), length)
+        text = shortened(printable(name), length)
         shown.append(f"class {index}" if text in ("", str(index)) else text)
     seen = Counter(shown)
     return [f"{text} ({index})" if seen[text] > 1 else text for index, text in enumerate(shown)]
@@ -130,7 +132,20 @@ def loss_of(document: Mapping[str, Any]) -> str | None:
     return next(iter(document["losses"]), None)
 
 
-def _printable(name: str) -> str:
-    # a lone surrogate cannot be written as UTF-8, and control characters move the cursor of a terminal
+def _three(value: float) -> str:
+    return f"{value:#.3g}".replace(".e", "e").removesuffix(".")
+
+
+def _plus(value: float) -> str:
+    return "0" if value == 0 else f"{'+' if value > 0 else ''}{_three(value)}"
+
+
+def printable(name: str) -> str:
+    """Return a text on one line without what UTF-8 cannot hold or what moves the cursor of a terminal.
+
+    >>> printable("a\\x1b[2J\\nb")
+    'a [2J b'
+    """
     text = name.encode("utf-8", "replace").decode("utf-8")
-    return "".join(" " if ord(character) < 32 or 127 <= ord(character) < 160 else character for character in text)
+    plain = (" " if ord(character) < 32 or 127 <= ord(character) < 160 else character for character in text)
+    return " ".join("".join(plain).split())

@@ -42,6 +42,20 @@ def class_table(document: Row, shown: Sequence[Row]) -> dict[str, Any]:
         ("share", "percent", lambda row: row["share"]),
         ("predicted", "percent", lambda row: row["predicted_share"]),
     ]
+    extra = {"training count", "predicted", "IoU", "AUROC", "p50", "p90", "p99", "image p10", "image p90"}
+    if document["task"] == "segmentation":
+        extra = extra - {"IoU"} | {"precision", "AP"}
+    losses = [name for name in document["losses"] if name in shown[0]["losses"]]
+    losses = losses[: max(1, CELLS_OF_LOSSES // (8 * len(shown)))]
+    own: list[str | None] = [None] * len(columns)
+    for loss in losses:
+        columns += [
+            ("loss share", "percent", _of_loss(loss, "share")),
+            ("ratio", "times", _of_loss(loss, "share_ratio")),
+            ("mean loss", "number", _of_loss(loss, "mean")),
+            *((key, "number", _of_loss(loss, key)) for key in ("p50", "p90", "p99")),
+        ]
+        own += [loss] * 6
     rates = [
         ("recall", "recall"),
         ("precision", "precision"),
@@ -52,22 +66,8 @@ def class_table(document: Row, shown: Sequence[Row]) -> dict[str, Any]:
     columns += [(title, "percent", _estimate(key)) for title, key in rates]
     columns += [("AUROC", "number", _estimate("auroc")), ("ECE", "percent", _estimate("ece"))]
     columns += [(f"image {key}", "percent", _of_image(key)) for key in ("p10", "p50", "p90")]
-    extra = {"training count", "predicted", "IoU", "AUROC", "p50", "p90", "p99", "image p10", "image p90"}
-    if document["task"] == "segmentation":
-        extra = extra - {"IoU"} | {"precision", "AP"}
-    losses = [name for name in document["losses"] if name in shown[0]["losses"]]
-    losses = losses[: max(1, CELLS_OF_LOSSES // (8 * len(shown)))]
-    own: list[str | None] = [None] * len(columns)
-    for loss in losses:
-        columns += [
-            ("mean loss", "number", _of_loss(loss, "mean")),
-            *((key, "number", _of_loss(loss, key)) for key in ("p50", "p90", "p99")),
-            ("loss share", "percent", _of_loss(loss, "share")),
-            ("loss share ratio", "times", _of_loss(loss, "share_ratio")),
-        ]
-        own += [loss] * 6
     table = _table(columns, shown, extra=extra, own=own)
-    table["tint"] = "loss share ratio"
+    table["tint"] = "ratio"
     table["order"] = ["loss share", -1] if losses else ["labels", -1]
     table["losses"] = losses
     return table
@@ -133,11 +133,12 @@ def _table(
     for place in kept:
         title, kind, _ = columns[place]
         head: dict[str, Any] = {"title": title, "kind": kind}
-        if title in TERMS:
-            head["means"] = TERMS[title]
+        meaning = TERMS.get("loss share ratio" if kind == "times" else title)
+        if meaning:
+            head["means"] = meaning
         if title in extra:
             head["extra"] = True
-        if own and own[place] is not None:
+        if place < len(own) and own[place] is not None:
             head["loss"] = own[place]
         heads.append(head)
     return {"columns": heads, "rows": [[row[place] for place in kept] for row in cells]}

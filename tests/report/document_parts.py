@@ -35,7 +35,7 @@ def confusion(
     rng: np.random.Generator, n_classes: int, rows: int, *, exponent: float, errors: bool, absent: int
 ) -> np.ndarray:
     """Return int64 [label, pred] counts of so many rows: Zipf labels, and errors that go to frequent classes."""
-    share = np.arange(1, n_classes + 1) ** -exponent
+    share = np.arange(1.0, n_classes + 1) ** -exponent
     share[n_classes - absent :] = 0
     share /= share.sum()
     labels = rng.multinomial(rows, share)

@@ -12,21 +12,17 @@
 
   // numbers read as formats.py writes them: three significant digits
   const grouped = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
-  const three = (value) => {
-    const [digits, exponent] = value.toPrecision(3).split("e");
-    const short = digits.includes(".") ? digits.replace(/\.?0+$/, "") : digits;
-    if (exponent !== undefined) return `${short}e${exponent[0]}${exponent.slice(1).padStart(2, "0")}`;
-    if (value !== 0 && Math.abs(value) < 1e-4) {
-      const [small, power] = value.toExponential(2).split("e");
-      return `${small.replace(/\.?0+$/, "")}e${power[0]}${power.slice(1).padStart(2, "0")}`;
-    }
-    return short;
+  const powered = (text) => text.replace(/e([+-])(\d)$/, "e$10$2");
+  const three = (value) => powered(value !== 0 && Math.abs(value) < 1e-4 ? value.toExponential(2) : value.toPrecision(3));
+  const number = (value) => {
+    if (Math.abs(value) >= 1000 && Math.abs(value) < 1e9) return grouped.format(value);
+    return Number.isInteger(value) && Math.abs(value) < 1000 ? String(value) : three(value);
   };
-  const number = (value) => (Math.abs(value) >= 1000 && Math.abs(value) < 1e9 ? grouped.format(value) : three(value));
   const percent = (value) => {
+    if (value === 0) return "0%";
     if (value >= 0.9995 && value < 1) return ">99.9%";
-    if (value !== 0 && Math.abs(value) < 1e-5) return value > 0 ? "<0.001%" : ">-0.001%";
-    return Math.abs(value) < 10 ? `${three(100 * value)}%` : `${grouped.format(100 * value)}%`;
+    if (Math.abs(value) < 1e-5) return value > 0 ? "<0.001%" : ">-0.001%";
+    return Math.abs(value) < 9.99 ? `${three(100 * value)}%` : `${grouped.format(100 * value)}%`;
   };
   const sign = (text, value) => (value > 0 ? `+${text}` : text);
   const FORMS = {
@@ -57,15 +53,16 @@
     const cell = element(lead ? "th" : "td", undefined, lead ? { scope: "row" } : {});
     if (numeric) cell.className = "n";
     if (value === null) { cell.textContent = UNKNOWN; return cell; }
-    const text = FORMS[column.kind](first(value));
+    const shown = FORMS[column.kind](first(value));
     if (column.kind === "class") {
       if (lead) cell.append(element("span", value, { class: "index" }));
-      cell.append(element("bdi", text, { class: "name" }));
-    } else if (column.kind === "text") cell.append(element("bdi", text, lead ? { class: "name" } : {}));
-    else cell.append(text);
+      cell.append(element("bdi", shown, { class: "name" }));
+    } else if (column.kind === "text") cell.append(element("bdi", shown, lead ? { class: "name" } : {}));
+    else cell.append(shown);
     if (Array.isArray(value) && value.length === 3) {
       const [low, high] = value.slice(1).map(FORMS[column.kind]);
-      cell.append(element("small", `${low} to ${high}`, { class: "interval", title: "95 % interval" }));
+      const text = ["points", "signed"].includes(column.kind) ? `${low} to ${high}` : `${low.replace(/[%×]$/, "")}–${high.replace(/[%×]$/, "")}`;
+      cell.append(element("small", text, { class: "interval", title: `95 % interval: ${low} to ${high}` }));
     }
     if (tint) tinted(cell, first(value));
     return cell;
