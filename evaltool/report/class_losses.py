@@ -7,7 +7,7 @@ import numpy as np
 
 from evaltool.report.class_table import ClassTable
 from evaltool.report.document import ClassLoss
-from evaltool.report.intervals import Resampler, estimate, percentile_bounds, widened_bounds
+from evaltool.report.intervals import Resampler, estimates, known_numbers, percentile_bounds, widened_bounds
 from evaltool.report.loss_bins import middles, order_statistics
 from evaltool.report.scan import Scan
 from evaltool.run.counts import class_loss_sums
@@ -125,16 +125,15 @@ def _rows(sums: Array, counts: Array, labels: Array, cells: _Cells, draws: _Draw
         finite = _ratio(means, np.full(size, sums.sum() / counts.sum() if counts.sum() else np.nan))
         scaled = _ratio(replicates, whole) * _ratio(ratios, finite)[cells.group]
         ratio_ends = _placed(_bounds(ratios[cells.group], scaled, cells.n), cells.group, size)
+    columns = (
+        estimates(means, *ends),
+        *(known_numbers(quantiles[name]) for name in QUANTILES),
+        known_numbers(shares),
+        estimates(ratios, *ratio_ends),
+    )
     return [
-        {
-            "mean": estimate(means[c], *ends[:, c]),
-            "p50": _known(quantiles["p50"][c]),
-            "p90": _known(quantiles["p90"][c]),
-            "p99": _known(quantiles["p99"][c]),
-            "share": _known(shares[c]),
-            "share_ratio": estimate(ratios[c], *ratio_ends[:, c]),
-        }
-        for c in range(size)
+        {"mean": mean, "p50": p50, "p90": p90, "p99": p99, "share": of_all, "share_ratio": ratio}
+        for mean, p50, p90, p99, of_all, ratio in zip(*columns, strict=True)
     ]
 
 
@@ -154,7 +153,3 @@ def _ratio(part: Array, whole: Array) -> Array:
     """Return part / whole, NaN where whole is 0."""
     part, whole = np.broadcast_arrays(np.asarray(part, np.float64), np.asarray(whole, np.float64))
     return np.asarray(np.divide(part, whole, where=whole != 0, out=np.full(part.shape, np.nan)))
-
-
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

@@ -5,6 +5,7 @@ independent Poisson(count) number, so that replicates are drawn from the counts 
 merged counts as well as from those of one job (Chamandy 2012, "Estimating uncertainty for massive data streams").
 """
 
+import math
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -32,13 +33,21 @@ def estimate(value: float | None, low: float | None = None, high: float | None =
 
 def estimates(values: Array, low: Array | None = None, high: Array | None = None) -> list[Estimate]:
     """Return an estimate for each value, with its interval where there is one; NaN is None."""
-    none = np.full(len(values), np.nan)
-    columns = (values, none if low is None else low, none if high is None else high)
-    return [estimate(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+    if low is None or high is None:
+        return [{"value": value, "low": None, "high": None} for value in known_numbers(values)]
+    nothing = ~np.isfinite(values) | ~np.isfinite(low) | ~np.isfinite(high)
+    columns = (known_numbers(column) for column in (values, *(np.where(nothing, np.nan, end) for end in (low, high))))
+    return [{"value": value, "low": one, "high": other} for value, one, other in zip(*columns, strict=True)]
+
+
+def known_numbers(values: Array) -> list[float | None]:
+    """Return float64 numbers as a list, None for those that are not finite."""
+    numbers: list[float | None] = np.where(np.isfinite(values), values.astype(object), None).tolist()
+    return numbers
 
 
 def _number(value: float | None) -> float | None:
-    return float(value) if value is not None and np.isfinite(value) else None
+    return float(value) if value is not None and math.isfinite(value) else None
 
 
 def wilson(right: float, n: float) -> Estimate:
