@@ -13,7 +13,7 @@ from evaltool.report import row_sample
 from evaltool.report.adjustment import TAUS
 from evaltool.report.numbers import numbers_of
 from evaltool.report.predictions import predictions_of, with_predictions
-from evaltool.report.row_sample import Sampler, in_second_half, row_weights
+from evaltool.report.row_sample import Sampler, in_second_half, label_weights
 from evaltool.run.inputs import Inputs
 from evaltool.run.reader import open_run
 from tests.report.problems import gaussian, log_softmax, scored
@@ -113,6 +113,7 @@ def test_the_adjustment_is_chosen_and_measured_as_it_says(rng):
     assert found["tau"] == pytest.approx(tau)
     assert found["balanced_accuracy_before"] == pytest.approx(balanced(0, measured))
     assert found["balanced_accuracy_after"] == pytest.approx(balanced(tau, measured))
+    assert found["accuracy_before"] == pytest.approx((log_p.argmax(1) == labels)[measured].mean())
     assert found["n_rows"] == measured.sum()
     scope = {}
     exec(found["torch"], scope)
@@ -359,7 +360,7 @@ def test_a_sample_keeps_the_rare_and_stands_for_the_run(rng):
     assert kept[:2] == pytest.approx([725, 725], abs=100)
     np.testing.assert_array_equal(sample.labels, labels[sample.rows])
     np.testing.assert_allclose(sample.odds, log_softmax(preds[sample.rows].astype(float)), atol=1e-5)
-    weights = row_weights(sample.labels, counts)
+    weights = label_weights(sample, counts)[sample.labels]
     assert weights.sum() == pytest.approx(len(labels))
     right = preds.argmax(1) == labels
     assert (weights * right[sample.rows]).sum() / weights.sum() == pytest.approx(right.mean(), abs=0.02)
