@@ -12,7 +12,7 @@ import numpy as np
 
 from evaltool.report.document import Adjustment
 from evaltool.report.intervals import REPLICATES, Resampler, estimate, percentile_bounds
-from evaltool.report.row_sample import BUCKET, Sample, hashed
+from evaltool.report.row_sample import BUCKET, Sample, hashed, label_weights
 
 Array = np.ndarray[Any, Any]
 
@@ -50,7 +50,7 @@ def adjustment_of(sample: Sample | None, prior: Sequence[float], counts: Sequenc
     shift = log_prior(prior, softmax=sample is None or sample.softmax)
     if sample is None:
         return unknown("no scored row")
-    fitted, measured = sample.part(False), sample.part(True)
+    fitted, measured, weights = sample.part(False), sample.part(True), label_weights(sample, counts)
     if min(len(fitted.labels), len(measured.labels)) < FEWEST:
         return unknown(f"too few rows to choose and measure it: {len(sample.labels)}")
     balanced = [_balanced(*_recalls(_cells(fitted, shift, tau), "after")) for tau in TAUS]
@@ -69,8 +69,8 @@ def adjustment_of(sample: Sample | None, prior: Sequence[float], counts: Sequenc
         "balanced_accuracy_before": before,
         "balanced_accuracy_after": after,
         "gain": gain,
-        "accuracy_before": _accuracy(cells, counts, "before"),
-        "accuracy_after": _accuracy(cells, counts, "after"),
+        "accuracy_before": _accuracy(cells, weights, "before"),
+        "accuracy_after": _accuracy(cells, weights, "after"),
         "n_rows": len(measured.labels),
         "torch": torch_code(prior, tau, softmax=sample.softmax),
         "reason": "",
@@ -145,14 +145,14 @@ def _balanced_replicates(right: Array, total: Array) -> Array:
     return np.where(known >= 2, mean, np.nan)
 
 
-def _accuracy(cells: Array, counts: Sequence[int], way: str) -> float | None:
-    """Return the share of right decisions, the labels weighted as in the run."""
+def _accuracy(cells: Array, weights: Array, way: str) -> float:
+    """Return the share of right decisions, each label's weighing as in the run."""
     right, total = (table.sum(0) for table in _recalls(cells, way))
-    if not len(counts):
+    if not len(weights):
         return float(right.sum() / total.sum())
-    by_label = (right[:, 0], total[:, 0]) if len(right) == len(counts) and len(right) > 1 else (right[0], total[0])
-    weights = np.where(by_label[1] > 0, np.asarray(counts, np.float64), 0.0)
-    return float((weights * by_label[0] / np.maximum(by_label[1], 1)).sum() / weights.sum())
+    # of one sigmoid the labels are the places of its only class
+    of_label = (right[:, 0], total[:, 0]) if len(right) == len(weights) else (right[0], total[0])
+    return float((weights @ of_label[0]) / (weights @ of_label[1]))
 
 
 def _gains(half: Sample, shift: Array, tau: float, cells: Array, grouped: bool) -> Array:

@@ -47,7 +47,8 @@ def head_and_tail(document: dict[str, Any]) -> HeadTail | None:
     sizes = {row["index"]: max(float(row["train_count"] or 0.5) if trained else row["count"], 0.5) for row in rows}
     low, high = min(sizes.values()), max(sizes.values())
     ratio = high / low
-    head = [row for row in rows if sizes[row["index"]] >= high / ratio ** (1 / 3)]
+    third = ratio ** (1 / 3) * (1 + 1e-9)  # what lies on the edge belongs to it
+    head = [row for row in rows if sizes[row["index"]] >= high / third]
     tail = _tail(sorted(rows, key=lambda row: sizes[row["index"]]), sizes, low, ratio)
     return _compared(document, head, tail, ratio)
 
@@ -57,15 +58,16 @@ def _tail(rows: Rows, sizes: dict[int, float], low: float, ratio: float) -> list
     for row in rows:
         size = sizes[row["index"]]
         labels = sum(other["count"] for other in tail)
-        if size <= low * ratio ** (1 / 3) or (labels < FEWEST_TAIL and size <= low * ratio**0.5):
+        if size <= low * ratio ** (1 / 3) * (1 + 1e-9) or (labels < FEWEST_TAIL and size <= low * ratio**0.5):
             tail.append(row)
     return tail
 
 
 def _compared(document: dict[str, Any], head: Rows, tail: Rows, ratio: float) -> HeadTail:
     pooled = document["task"] != "segmentation"
-    recalls = [_recall(rows, pooled) for rows in (head, tail)]
-    precisions = [_precision(rows, pooled) for rows in (head, tail)]
+    images = int(document["n_scored"])
+    recalls = [_recall(rows, pooled, images) for rows in (head, tail)]
+    precisions = [_precision(rows, pooled, images) for rows in (head, tail)]
     labels = sum(row["count"] for row in tail)
     predicted = sum(row["predicted"] for row in tail)
     return HeadTail(
@@ -107,17 +109,29 @@ def loss_share(document: dict[str, Any], rows: Rows) -> float | None:
     return float(sum(known)) if known else None
 
 
-def _recall(rows: Rows, pooled: bool) -> Estimate:
+def _recall(rows: Rows, pooled: bool, images: int) -> Estimate:
     if not pooled:
-        return _mean([row["recall"] for row in rows])
+        return _mean([_of_images(row, "recall", images) for row in rows])
     return wilson(_right(rows), sum(row["count"] for row in rows))
 
 
-def _precision(rows: Rows, pooled: bool) -> Estimate:
+def _precision(rows: Rows, pooled: bool, images: int) -> Estimate:
     predicted = sum(row["predicted"] for row in rows)
     if not pooled:
-        return _mean([row["precision"] for row in rows if row["predicted"]])
+        return _mean([_of_images(row, "precision", images) for row in rows if row["predicted"]])
     return wilson(min(_right(rows), predicted), predicted)
+
+
+def _of_images(row: ClassRow, rate: str, images: int) -> Estimate:
+    """Return a rate of a class in segmentation, with an interval as of one decision per image where it has none.
+
+    It has none where the predictions could not be read, or where no image differs from another (a class always found).
+    """
+    found: Estimate = row[rate]  # type: ignore[literal-required]
+    if found["value"] is None or found["low"] is not None:
+        return found
+    n = float((row["per_image"] or {}).get("n") or min(row["count"], images))
+    return {**wilson(found["value"] * n, n), "value": found["value"]}
 
 
 def _right(rows: Rows) -> int:

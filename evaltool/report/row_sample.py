@@ -120,15 +120,15 @@ def _level(counts: Array, most: int) -> float:
     return float(ordered[-1]) if len(ordered) else 0.0
 
 
-def row_weights(labels: Array, counts: Sequence[int]) -> Array:
-    """Return what each sampled decision stands for, float64 [n]: labels of its class over those of them in the sample.
+def label_weights(sample: Sample, counts: Sequence[int]) -> Array:
+    """Return what a decision of each label stands for, float64 [C]: labels in the run over those in the sample.
 
     Args:
-        labels: int64 [n], of the sample.
-        counts: of the whole run, [C].
+        sample: the sample, both halves of it.
+        counts: of the whole run, [C] or, of one sigmoid, [2]; [] gives [], where all weigh the same.
     """
-    seen = np.bincount(labels, minlength=len(counts))
-    return np.asarray(np.asarray(counts, np.float64)[labels] / seen[labels])
+    seen = np.bincount(sample.labels[sample.valid], minlength=len(counts)) if len(counts) else np.zeros(0, np.int64)
+    return np.asarray(counts, np.float64) / np.maximum(seen, 1)
 
 
 def drawn_rows(inputs: Inputs, sampler: Sampler, watcher: Watcher) -> None:

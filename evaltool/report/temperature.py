@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from evaltool.report.document import Temperature
-from evaltool.report.row_sample import Sample, row_weights
+from evaltool.report.row_sample import Sample, label_weights
 
 Array = np.ndarray[Any, Any]
 
@@ -45,8 +45,8 @@ def temperature_of(sample: Sample | None, counts: Sequence[int], *, clamp: bool)
     """
     if sample is None:
         return unknown("no scored row")
-    halves = [_Decisions(sample.part(held_out), counts, clamp) for held_out in (False, True)]
-    fitted, measured = halves
+    weights = label_weights(sample, counts)
+    fitted, measured = (_Decisions(sample.part(held_out), weights, clamp) for held_out in (False, True))
     n_rows = fitted.n + measured.n
     if min(fitted.n, measured.n) < FEWEST:
         return unknown(f"too few rows to fit and measure it: {n_rows}", n_rows)
@@ -87,26 +87,23 @@ def _minimum(decisions: "_Decisions") -> tuple[float | None, str]:
 class _Decisions:
     """Half of a sample, with its weights; of multilabel every valid pair of a sample and a class is a decision."""
 
-    def __init__(self, half: Sample, counts: Sequence[int], clamp: bool) -> None:
+    def __init__(self, half: Sample, of_label: Array, clamp: bool) -> None:
         self.softmax = half.softmax
         odds = np.maximum(half.odds, np.float32(LOWEST)) if clamp else half.odds
         if self.softmax:
             own = odds[np.arange(len(odds)), half.labels]
-            labels = half.labels
         else:
             odds = np.clip(odds, LOWEST, -LOWEST) if clamp else odds
             own = np.where(half.labels > 0, odds, -odds)
-            labels = half.labels[:, 0]
         finite = (own > -np.inf) & half.valid
         self.classes = odds.shape[1]
         if self.softmax:
-            weights = row_weights(labels, counts) if len(counts) else np.ones(len(labels))
-            self.odds, self.labels, self.weights = odds[finite], labels[finite], weights[finite]
+            self.odds, self.labels = odds[finite], half.labels[finite]
             self.places = np.zeros(len(self.labels), np.int64)
         else:
-            weights = row_weights(labels, counts) if len(counts) else np.ones(len(labels))
-            row, self.places = np.nonzero(finite)
-            self.odds, self.labels, self.weights = odds[finite][:, None], half.labels[finite], weights[row]
+            _, self.places = np.nonzero(finite)
+            self.odds, self.labels = odds[finite][:, None], half.labels[finite]
+        self.weights = of_label[self.labels] if len(of_label) else np.ones(len(self.labels))
         self.n = len(self.labels)
 
     def _chunks(self) -> Iterator[tuple[Array, Array, Array, Array]]:

@@ -11,8 +11,9 @@ RELEVANT = 0.10  # a gap that matters: ten of a hundred labels
 SMALL = 0.03  # a gap that is worth a word
 CROWDED = 2.0  # predicted over labelled: the rare classes take what is not theirs
 CROWDED_SOMEWHAT = 1.1
+WORKS = 0.5  # recall of the head below which a model is wrong everywhere, and chance alone crowds the rare classes
 FEWEST = 20  # scored samples
-FEWEST_LABELS = 5  # in the tail
+FEWEST_LABELS = 10  # in the tail: one of six missed is no finding, whatever an interval says
 FEWEST_IMAGES = 10  # of segmentation: positions of one image hang together
 RARE = 1 / 3  # multilabel: positives are a minority
 
@@ -22,12 +23,12 @@ def verdict_of(document: dict[str, Any]) -> Verdict:
 
     The head are the most frequent classes, the tail the rarest (``head_tail``; training counts where given).  In order:
 
-    - "unknown": fewer than 20 scored samples (10 images), fewer than two classes with labels, or fewer than 5 in the
-      tail.
+    - "unknown": fewer than 20 scored samples (10 images), fewer than two classes with labels, or fewer than 10 in
+      the tail.
     - "none": the largest class is less than 1.5 times the smallest.
     - "problem": the recall of the head is at least 0.10 above that of the tail, and the 95 % interval of the difference
       leaves out 0.  The same difference between precisions is one the other way round, where the tail is predicted at
-      least twice as often as it is labelled: a shifted prior.
+      least twice as often as it is labelled, by a model that finds half of the head: a shifted prior.
     - "minor": the difference is above 0 beyond chance, and at least 0.03, but below 0.10; or precisions are 0.10 apart
       and the tail is predicted 1.1 to 2 times as often as it is labelled.
     - "unknown": the interval of the difference holds 0 as well as 0.10.
@@ -71,7 +72,8 @@ def judged(compared: HeadTail) -> str:
     if beyond(gap, RELEVANT):
         return "problem"
     crowding = compared.tail_predicted_ratio or 0.0
-    if beyond(precision_gap, RELEVANT) and crowding >= CROWDED_SOMEWHAT:
+    works = (compared.head_recall["value"] or 0.0) >= WORKS
+    if works and beyond(precision_gap, RELEVANT) and crowding >= CROWDED_SOMEWHAT:
         return "problem" if crowding >= CROWDED else "minor"
     if beyond(gap, SMALL):
         return "minor"
