@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,8 +13,8 @@ import numpy as np
 from evaltool.errors import EvaltoolError
 from evaltool.readers import Rows, as_array, open_labels, open_preds
 from evaltool.run.manifest import quick_digest
-from evaltool.run.reader import Run
-from evaltool.schema import OK, STATUSES, is_softmax
+from evaltool.run.reader import Run, ok_rows
+from evaltool.schema import is_softmax
 
 Array = np.ndarray[Any, Any]
 BLOCK_NUMBERS = 1 << 20  # predictions in a block: 8 MB of float64, and as much again for each step of what is computed
@@ -85,14 +86,20 @@ class Inputs:
             index: int64 [k], ascending.
         """
         ok = np.concatenate(list(_status_chunks(self.run)))[index]
-        parts = [self._block(int(i), int(i) + 1, ok[k : k + 1]) for k, i in enumerate(index)]
-        fields = ("odds", "labels", "valid", "ok")
-        joined = (np.concatenate([getattr(part, name) for part in parts]) for name in fields)
-        return Predictions(0, *joined)
+        # neighbours are read together
+        firsts = np.flatnonzero(np.diff(index, prepend=-2) != 1)
+        spans = [(int(index[i]), int(index[j - 1]) + 1) for i, j in pairwise([*firsts, len(index)])] or [(0, 0)]
+        preds, labels = (
+            np.concatenate([as_array(rows.read(*span)) for span in spans]) for rows in (self.preds, self.labels)
+        )
+        return self._predictions(0, preds, labels, ok)
 
     def _block(self, start: int, stop: int, ok: Array) -> Predictions:
-        preds = as_array(self.preds.read(start, stop)).astype(np.float64)
-        labels = as_array(self.labels.read(start, stop))
+        preds, labels = (as_array(rows.read(start, stop)) for rows in (self.preds, self.labels))
+        return self._predictions(start, preds, labels, ok)
+
+    def _predictions(self, start: int, preds: Array, labels: Array, ok: Array) -> Predictions:
+        preds = preds.astype(np.float64)
         if preds.ndim == labels.ndim + 1 and preds.shape[1] == 1 and not self.softmax:
             preds = preds[:, 0]
         if self.task in ("multiclass", "binary") and labels.ndim == 2 and labels.shape[1] == 1:
@@ -130,7 +137,7 @@ class _Statuses:
 
 def _status_chunks(run: Run) -> Iterator[Array]:
     for batch in run.batches(["status"]):
-        yield np.asarray(batch.column("status").to_numpy(zero_copy_only=False) == STATUSES[OK])
+        yield ok_rows(batch)
 
 
 def _log_softmax(preds: Array, kind: str) -> Array:
