@@ -42,8 +42,9 @@ def estimates(values: Array, low: Array | None = None, high: Array | None = None
 
 def known_numbers(values: Array) -> list[float | None]:
     """Return float64 numbers as a list, None for those that are not finite."""
-    numbers: list[float | None] = np.where(np.isfinite(values), values.astype(object), None).tolist()
-    return numbers
+    numbers = np.asarray(values, np.float64).astype(object)
+    numbers[~np.isfinite(values)] = None
+    return list(numbers.tolist())
 
 
 def _number(value: float | None) -> float | None:

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,8 +13,8 @@ import numpy as np
 from evaltool.errors import EvaltoolError
 from evaltool.readers import Rows, as_array, open_labels, open_preds
 from evaltool.run.manifest import quick_digest
-from evaltool.run.reader import Run
-from evaltool.schema import OK, STATUSES, is_softmax
+from evaltool.run.reader import Run, ok_rows
+from evaltool.schema import is_softmax
 
 Array = np.ndarray[Any, Any]
 BLOCK_NUMBERS = 1 << 20  # predictions in a block: 8 MB of float64, and as much again for each step of what is computed
@@ -92,7 +93,7 @@ class Inputs:
             stop = min(start + step, n)
             ok = status.read(stop - start)
             with np.errstate(all="ignore"):  # rows that are not ok hold anything
-                labels, valid = self._labels(self._read_labels(start, stop))
+                labels, valid = self._labels(self._flat(as_array(self.labels.read(start, stop))))
             index = np.flatnonzero(ok & valid.reshape(len(ok), -1).any(1))
             index = index[keep(start + index, np.where(valid, labels, 0)[index])]
             yield start + index, self._block(start, stop, ok, index)
@@ -104,22 +105,27 @@ class Inputs:
             index: int64 [k], ascending.
         """
         ok = np.concatenate(list(_status_chunks(self.run)))[index]
-        parts = [self._block(int(i), int(i) + 1, ok[k : k + 1]) for k, i in enumerate(index)]
-        fields = ("odds", "labels", "valid", "ok")
-        joined = (np.concatenate([getattr(part, name) for part in parts]) for name in fields)
-        return Predictions(0, *joined)
-
-    def _read_labels(self, start: int, stop: int) -> Array:
-        labels = as_array(self.labels.read(start, stop))
-        column = self.task in ("multiclass", "binary") and labels.ndim == 2 and labels.shape[1] == 1
-        return labels[:, 0] if column else labels
+        # neighbours are read together
+        firsts = np.flatnonzero(np.diff(index, prepend=-2) != 1)
+        spans = [(int(index[i]), int(index[j - 1]) + 1) for i, j in pairwise([*firsts, len(index)])] or [(0, 0)]
+        preds, labels = (
+            np.concatenate([as_array(rows.read(*span)) for span in spans]) for rows in (self.preds, self.labels)
+        )
+        return self._predictions(0, preds, self._flat(labels), ok)
 
     def _block(self, start: int, stop: int, ok: Array, index: Array | None = None) -> Predictions:
         """Return rows start to stop, or those of them that ``index``, counted from start, names."""
         preds = as_array(self.preds.read(start, stop))
-        labels = self._read_labels(start, stop)
+        labels = self._flat(as_array(self.labels.read(start, stop)))
         if index is not None:
             preds, labels, ok = preds[index], labels[index], ok[index]
+        return self._predictions(start, preds, labels, ok)
+
+    def _flat(self, labels: Array) -> Array:
+        column = self.task in ("multiclass", "binary") and labels.ndim == 2 and labels.shape[1] == 1
+        return labels[:, 0] if column else labels
+
+    def _predictions(self, start: int, preds: Array, labels: Array, ok: Array) -> Predictions:
         preds = preds.astype(np.float64)
         if preds.ndim == labels.ndim + 1 and preds.shape[1] == 1 and not self.softmax:
             preds = preds[:, 0]
@@ -155,7 +161,7 @@ class _Statuses:
 
 def _status_chunks(run: Run) -> Iterator[Array]:
     for batch in run.batches(["status"]):
-        yield np.asarray(batch.column("status").to_numpy(zero_copy_only=False) == STATUSES[OK])
+        yield ok_rows(batch)
 
 
 def _log_softmax(preds: Array, kind: str) -> Array:
