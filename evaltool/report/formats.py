@@ -141,9 +141,9 @@ def _plus(value: float) -> str:
 
 
 def printable(name: str) -> str:
-    """Return a text on one line without what UTF-8 cannot hold or what moves the cursor of a terminal.
+    r"""Return a text on one line without what UTF-8 cannot hold or what moves the cursor of a terminal.
 
-    >>> printable("a\\x1b[2J\\nb")
+    >>> printable("a\x1b[2J\nb")
     'a [2J b'
     """
     text = name.encode("utf-8", "replace").decode("utf-8")
