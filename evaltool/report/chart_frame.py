@@ -40,6 +40,7 @@ CONFIG: dict[str, Any] = {
         "titleFontWeight": "normal",
         "orient": "top",
         "symbolStrokeWidth": 2,
+        "symbolOpacity": 1,
     },
     "aria": False,  # the figure has a description; thousands of marks that speak help nobody
 }

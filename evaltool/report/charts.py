@@ -34,7 +34,7 @@ def charts_of(document: Mapping[str, Any], shown: Sequence[Mapping[str, Any]]) -
             charts["lorenz-labels"] = lorenz(imbalance["lorenz"], "classes, rarest first", "labels")
         charts |= _present("frequency", frequency(shown))
     charts |= _present("recall", recall(shown, document["groups"]))
-    if confusions and len(confusions["block"]) > 1:
+    if confusions and confusions["n_pairs"] and len(confusions["block"]) > 1:
         charts["confusion"] = confusion(confusions, document["classes"])
     for name, hardness in list(document["hardness"].items())[:1]:
         charts |= _present("losses", histogram_of_loss(hardness["histogram"], name))

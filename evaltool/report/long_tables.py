@@ -1,6 +1,6 @@
 """The tables of the page that can have a row per class, as compact JSON from which its script builds rows.
 
-A thousand rows written as HTML would fill the page; numbers to four digits and names by index do not.
+A thousand rows written as HTML would fill the page; short numbers and names by index do not.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -148,13 +148,14 @@ def _cell(value: Any) -> Any:
     if isinstance(value, Mapping):
         if value["value"] is None:
             return None
-        ends = [value["value"], value["low"], value["high"]]
-        return [_four_digits(end) for end in (ends if value["low"] is not None else ends[:1])]
-    return _four_digits(value) if isinstance(value, float) else value
+        ends = [] if value["low"] is None else [_digits(value[end], 3) for end in ("low", "high")]
+        return [_digits(value["value"], 6), *ends]
+    return _digits(value, 6) if isinstance(value, float) else value
 
 
-def _four_digits(value: float) -> float | int:
-    short = float(f"{value:.4g}")
+def _digits(value: float, count: int) -> float | int:
+    """Return a number to so many digits: three are shown, six sort, and round to three as the number itself does."""
+    short = float(f"{value:.{count}g}")
     return int(short) if short.is_integer() else short
 
 

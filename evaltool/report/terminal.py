@@ -5,7 +5,6 @@ from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -38,7 +37,7 @@ def _verdict(document: Mapping[str, Any]) -> list[RenderableType]:
     first, *rest = [sentence for sentence in document["verdict"]["sentences"] if sentence] or ["There is no verdict."]
     style = STYLES.get(document["verdict"]["imbalance"], "bold")
     return [
-        Text(first, style=style if document["task"] != "regression" else "bold"),
+        _line(first, style=style if document["task"] != "regression" else "bold"),
         *(_line(line) for line in rest),
         Text(),
     ]
@@ -133,7 +132,7 @@ def _actions(document: Mapping[str, Any]) -> list[RenderableType]:
     for place, action in enumerate(advice["actions"][:ACTIONS], 1):
         lines.append(_line(f"{place}. {action['title']}: {action['why']}"))
         if action["command"] and len(action["command"]) <= COMMAND_LENGTH:
-            lines.append(Padding(_line(action["command"], style="cyan"), (0, 0, 0, 3)))
+            lines.append(Text("   ") + _line(action["command"], style="cyan"))
     return lines
 
 

@@ -69,7 +69,7 @@
   };
 
   const choice = (label, options, changed) => {
-    const box = element("label", label), select = element("select");
+    const box = element("label", label), select = element("select", undefined, { "aria-label": label });
     for (const [value, text] of options) select.append(element("option", text, { value }));
     select.addEventListener("change", () => changed(select.value));
     box.append(select);
