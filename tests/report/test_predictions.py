@@ -139,6 +139,38 @@ def test_no_gain_is_said_where_there_is_none(rng):
     assert not any("prior" in action["title"] for action in found["actions"])
 
 
+@pytest.mark.parametrize("softmax", [True, False])
+def test_the_correction_is_the_bias_of_the_least_cross_entropy(rng, softmax):
+    if softmax:
+        preds, labels = gaussian(rng, [3000, 300, 100], distance=2.0, prior=[1, 5, 2])
+        truth = np.eye(3)[labels]
+    else:
+        labels = (rng.random((3000, 2)) < [0.1, 0.5]).astype(int)
+        preds, truth = (2 * (rng.standard_normal((3000, 2)) + 2 * labels) - 1).astype(np.float32), labels
+    fit = ~in_second_half(np.arange(len(labels)))
+
+    def nll(bias):
+        z = preds.astype(float)[fit] + bias
+        if softmax:
+            return -(truth[fit] * log_softmax(z)).sum(1).mean()
+        return np.logaddexp(0, np.where(truth[fit] > 0, -z, z)).mean()
+
+    best = scipy.optimize.minimize(nll, np.zeros(preds.shape[1]), tol=1e-10).x
+    found = found_of(preds, labels, task="multiclass" if softmax else "multilabel")["advice"]["correction"]
+    values = np.array(found["values"])
+    # steps end below a thousandth of a nat
+    np.testing.assert_allclose(values, best - best.mean() * softmax, atol=0.01)
+    decided = (lambda z: z.argmax(1) == labels) if softmax else (lambda z: (z > 0) == labels)
+    assert found["accuracy_before"] == pytest.approx(decided(preds)[~fit].mean())
+    assert found["accuracy_after"] == pytest.approx(decided(preds + values)[~fit].mean())
+    assert found["gain"]["low"] > 0
+    scope = {}
+    exec(found["torch"], scope)
+    import torch
+
+    np.testing.assert_allclose(scope["adjusted"](torch.from_numpy(preds)), preds + values, atol=1e-4)
+
+
 def test_a_class_without_labels_is_not_adjusted_to_always(rng):
     preds, labels = gaussian(rng, [2000, 200, 1], distance=2.0)
     found = found_of(preds, np.minimum(labels, 1))["advice"]["adjustment"]
