@@ -9,7 +9,7 @@ import scipy.special
 from sklearn.metrics import balanced_accuracy_score, brier_score_loss, f1_score, jaccard_score, log_loss
 
 import evaltool
-from evaltool.report import row_sample
+from evaltool.report import row_sample, temperature
 from evaltool.report.adjustment import TAUS
 from evaltool.report.numbers import numbers_of
 from evaltool.report.predictions import predictions_of, with_predictions
@@ -59,6 +59,17 @@ def test_the_temperature_is_that_of_the_least_cross_entropy(problem):
     assert found["ece_after"] == pytest.approx(ece(p.max(1), right), abs=1e-4)
     assert found["ece_after"] < found["ece_before"]
     assert found["n_rows"] == len(labels)
+
+
+@pytest.mark.parametrize("scale", [0.01, 0.4, 30])
+def test_the_temperature_takes_few_passes(problem, monkeypatch, scale):
+    preds, labels = problem
+    passes = []
+    slope = temperature._Decisions.slope
+    monkeypatch.setattr(temperature._Decisions, "slope", lambda half, b: passes.append(b) or slope(half, b))
+    found = found_of((scale * preds).astype(np.float32), labels)["calibration"]["temperature"]
+    assert found["value"] == pytest.approx(scale * found_of(preds, labels)["calibration"]["temperature"]["value"], 1e-4)
+    assert len(passes) <= 50  # of two fits
 
 
 @pytest.mark.parametrize("task", ["binary", "multilabel"])
