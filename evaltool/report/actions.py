@@ -3,7 +3,7 @@
 import shlex
 from typing import Any
 
-from evaltool.report.document import Action, Adjustment, Calibration, Focusing, Threshold, WeightRule
+from evaltool.report.document import Action, Adjustment, Calibration, Correction, Focusing, Threshold, WeightRule
 from evaltool.report.head_tail import head_and_tail
 from evaltool.report.sentences import named, percent
 from evaltool.report.verdict import verdict_of
@@ -21,16 +21,18 @@ def actions_of(document: dict[str, Any], advice: dict[str, Any], run_path: str) 
 
     Args:
         document: the report without advice.
-        advice: ``weights``, ``adjustment``, ``thresholds``, ``calibration`` and ``focusing``, as far as they are known,
-            and ``softmax``, whether classes share a distribution.
+        advice: ``weights``, ``adjustment``, ``correction``, ``thresholds``, ``calibration`` and ``focusing``, as far as
+            they are known, and ``softmax``, whether classes share a distribution.
         run_path: for commands.
     """
     bare = {**document, "advice": None}
     imbalance = verdict_of(bare)["imbalance"]
     run = shlex.quote(run_path)
     labels = _label_errors(document, imbalance, run)
+    corrected = _correcting(advice["correction"])
     found = [
         _adjusting(advice["adjustment"], advice["softmax"]),
+        corrected,
         _thresholds(document, advice["thresholds"]),
         _weighing(document, imbalance, advice["weights"]),
         _focusing(advice["focusing"], imbalance, "FocalLoss" if advice["softmax"] else "BinaryFocalLoss"),
@@ -39,7 +41,8 @@ def actions_of(document: dict[str, Any], advice: dict[str, Any], run_path: str) 
     ]
     helpful = [action for action in found if action is not None]
     if imbalance in ("none", "minor"):
-        helpful = [*labels, *helpful]
+        first = [action for action in (corrected,) if action is not None]
+        helpful = [*first, *labels, *(action for action in helpful if action is not corrected)]
     elif imbalance == "unknown":
         helpful = [_more_samples(document), *helpful, *labels]
     else:
@@ -58,6 +61,18 @@ def _adjusting(adjustment: Adjustment, softmax: bool) -> Action | None:
         "title": f"Subtract {adjustment['tau']:g} times {prior} from the logits",
         "why": f"balanced accuracy rises by {100 * gain:.1f} points on rows held out (at least {100 * low:.1f}){cost}",
         "command": adjustment["torch"],
+    }
+
+
+def _correcting(correction: Correction) -> Action | None:
+    gain, low = correction["gain"]["value"], correction["gain"]["low"]
+    if gain is None or low is None or low <= 0 or gain < GAIN:
+        return None
+    return {
+        "title": "Bring the predictions back to the frequencies of the labels: add a bias per class",
+        "why": f"accuracy rises from {percent(correction['accuracy_before'])} to "
+        f"{percent(correction['accuracy_after'])} on rows held out (by {100 * low:.1f} points at least)",
+        "command": correction["torch"],
     }
 
 

@@ -5,7 +5,7 @@ each is shifted by the log-odds of its own prior, and balanced accuracy is the m
 0 and 1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,24 +53,25 @@ def adjustment_of(sample: Sample | None, prior: Sequence[float], counts: Sequenc
     fitted, measured, weights = sample.part(False), sample.part(True), label_weights(sample, counts)
     if min(len(fitted.labels), len(measured.labels)) < FEWEST:
         return unknown(f"too few rows to choose and measure it: {len(sample.labels)}")
-    balanced = [_balanced(*_recalls(_cells(fitted, shift, tau), "after")) for tau in TAUS]
+    balanced = [_balanced(cells_of(fitted, shift, tau), "after") for tau in TAUS]
     if np.isnan(balanced[0]):
         return unknown("fewer than two classes have labels in the half that chooses")
     # no better than a tie is no reason for a larger tau
     tau = float(TAUS[int(np.argmax(np.asarray(balanced) > max(balanced) - 1e-12))])
-    cells = _cells(measured, shift, tau)
-    before, after = (_balanced(*_recalls(cells, way)) for way in ("before", "after"))
+    cells = cells_of(measured, shift, tau)
+    before, after = (_balanced(cells, way) for way in ("before", "after"))
     if np.isnan(before):
         return unknown("fewer than two classes have labels in the half that measures")
-    low, high = percentile_bounds(_gains(measured, shift, tau, cells, grouped))
+    replicates = gains(measured, shift, tau, cells, _gain, grouped=grouped, name="logit adjustment")
+    low, high = percentile_bounds(replicates)
     gain = estimate(after - before, float(low), float(high)) if tau else estimate(0.0, 0.0, 0.0)
     return {
         "tau": tau,
         "balanced_accuracy_before": before,
         "balanced_accuracy_after": after,
         "gain": gain,
-        "accuracy_before": _accuracy(cells, weights, "before"),
-        "accuracy_after": _accuracy(cells, weights, "after"),
+        "accuracy_before": float(accuracy(cells[None], weights, "before")[0]),
+        "accuracy_after": float(accuracy(cells[None], weights, "after")[0]),
         "n_rows": len(measured.labels),
         "torch": torch_code(prior, tau, softmax=sample.softmax),
         "reason": "",
@@ -87,20 +88,23 @@ def log_prior(prior: Sequence[float], *, softmax: bool) -> Array:
 
 def torch_code(prior: Sequence[float], tau: float, *, softmax: bool) -> str:
     """Return code that adjusts logits, ready to paste."""
-    values = ", ".join(f"{value:.6g}" for value in log_prior(prior, softmax=softmax))
     what = "log prior" if softmax else "log-odds of the prior"
-    predict = "logits.argmax(1)" if softmax else "logits > 0"
+    return offset_code((tau * log_prior(prior, softmax=softmax)).tolist(), f"{tau:g} times the {what}", softmax=softmax)
+
+
+def offset_code(values: Sequence[float], what: str, *, softmax: bool) -> str:
+    """Return code that subtracts an offset per class from logits, ready to paste."""
+    listed = ", ".join(f"{value:.6g}" for value in values)
+    shaped = ".reshape(-1, *[1] * (logits.dim() - 2))" if softmax else ""
+    predict = "adjusted(logits).argmax(1)" if softmax else "adjusted(logits) > 0"
     return (
-        "import torch\n\n"
-        f"offset = {tau:g} * torch.tensor([{values}])  # tau times the {what}\n\n\n"
-        "def adjusted(logits):\n"
-        f"    return logits - offset{'.reshape(-1, *[1] * (logits.dim() - 2))' if softmax else ''}  "
-        f"# then {predict.replace('logits', 'adjusted(logits)')}\n"
+        f"import torch\n\noffset = torch.tensor([{listed}])  # {what}\n\n\n"
+        f"def adjusted(logits):\n    return logits - offset{shaped}  # then {predict}\n"
     )
 
 
-def _cells(half: Sample, shift: Array, tau: float, buckets: Array | None = None, size: int = 1) -> Array:
-    """Count decisions by bucket, class, label's place and which ways are right; int64 [size, C, 2, 4].
+def cells_of(half: Sample, shift: Array, tau: float, buckets: Array | None = None, size: int = 1) -> Array:
+    """Count decisions by class, label's place and which ways are right; int64 [C, 2, 4], or [size, C, 2, 4] by bucket.
 
     Of a softmax the class is the label and its place 0; of sigmoids the place is the label.
     """
@@ -123,7 +127,7 @@ def _cells(half: Sample, shift: Array, tau: float, buckets: Array | None = None,
         if buckets is not None:
             keys = keys + (buckets[part] if half.softmax else buckets[part][:, None]) * classes * 8
         counts += np.bincount(keys[valid], minlength=len(counts))
-    return counts.reshape(size, classes, 2, 4)
+    return counts.reshape(*([] if buckets is None else [size]), classes, 2, 4)
 
 
 def _recalls(cells: Array, way: str) -> tuple[Array, Array]:
@@ -132,9 +136,9 @@ def _recalls(cells: Array, way: str) -> tuple[Array, Array]:
     return right, cells.sum(-1)
 
 
-def _balanced(right: Array, total: Array) -> float:
+def _balanced(cells: Array, way: str) -> float:
     """Return the mean recall over the labels that occur; NaN where fewer than two do."""
-    return float(_balanced_replicates(right, total)[0])
+    return float(_balanced_replicates(*_recalls(cells[None], way))[0])
 
 
 def _balanced_replicates(right: Array, total: Array) -> Array:
@@ -145,28 +149,46 @@ def _balanced_replicates(right: Array, total: Array) -> Array:
     return np.where(known >= 2, mean, np.nan)
 
 
-def _accuracy(cells: Array, weights: Array, way: str) -> float:
-    """Return the share of right decisions, each label's weighing as in the run."""
-    right, total = (table.sum(0) for table in _recalls(cells, way))
+def accuracy(cells: Array, weights: Array, way: str) -> Array:
+    """Return the share of right decisions, each label's weighing as in the run; of cells [r, C, 2, 4], float64 [r]."""
+    right, total = _recalls(cells, way)
     if not len(weights):
-        return float(right.sum() / total.sum())
+        return np.asarray(right.sum((1, 2)) / total.sum((1, 2)))
     # of one sigmoid the labels are the places of its only class
-    of_label = (right[:, 0], total[:, 0]) if len(right) == len(weights) else (right[0], total[0])
-    return float((weights @ of_label[0]) / (weights @ of_label[1]))
+    places = np.s_[:, :, 0] if right.shape[1] == len(weights) else np.s_[:, 0]
+    with np.errstate(invalid="ignore"):  # a replicate may be empty
+        return np.asarray((right[places] @ weights) / (total[places] @ weights))
 
 
-def _gains(half: Sample, shift: Array, tau: float, cells: Array, grouped: bool) -> Array:
-    """Return replicates of the gain, float64 [r]: each decision, or each sample, drawn a Poisson(1) number of times."""
+def gains(
+    half: Sample,
+    shift: Array,
+    tau: float,
+    cells: Array,
+    statistic: Callable[[Array], Array],
+    *,
+    grouped: bool,
+    name: str,
+) -> Array:
+    """Return replicates of a statistic, float64 [r]: decisions, or samples, are drawn a Poisson(1) number of times.
+
+    Args:
+        half: the decisions that are measured.
+        shift: as ``cells_of`` takes it.
+        tau: likewise.
+        cells: what ``cells_of`` gives.
+        statistic: of cells [r, C, 2, 4] gives float64 [r].
+        grouped: whether samples are drawn.
+        name: of the statistic.
+    """
     resampler = Resampler()
     if not grouped:
-        drawn = [_gain(draw[:, 0]) for draw in resampler.draws(cells, "logit adjustment")]
-        return np.concatenate(drawn)
+        return resampler.replicate(cells, statistic, name)
     buckets = min(BUCKETS, max(1, (1 << 22) // (8 * len(shift))))
     place = (hashed(half.rows, BUCKET) % np.uint64(buckets)).astype(np.int64)
-    table = _cells(half, shift, tau, place, buckets)
-    rng = resampler.stream("logit adjustment of samples")
-    weights = rng.poisson(1.0, size=(REPLICATES, buckets)).astype(np.float64)
-    return _gain((weights @ table.reshape(buckets, -1)).reshape(REPLICATES, *table.shape[1:]))
+    table = cells_of(half, shift, tau, place, buckets)
+    weights = resampler.stream(name).poisson(1.0, size=(REPLICATES, buckets)).astype(np.float64)
+    return statistic((weights @ table.reshape(buckets, -1)).reshape(REPLICATES, *table.shape[1:]))
 
 
 def _gain(cells: Array) -> Array:

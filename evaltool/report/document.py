@@ -200,6 +200,18 @@ class Adjustment(TypedDict):
     reason: str  # why it is not known; "" where it is
 
 
+class Correction(TypedDict):
+    """A bias per class that brings predictions to the labels' prior; fitted and measured on a half of the rows each."""
+
+    values: list[float]  # to add to the logits; one per class, of binary and one foreground class one
+    accuracy_before: float | None
+    accuracy_after: float | None
+    gain: Estimate  # of accuracy, on the held-out half
+    n_rows: int  # in the held-out half
+    torch: str
+    reason: str  # why it is not known; "" where it is
+
+
 class Threshold(TypedDict):
     """The threshold of a sigmoid that gives the best F1, from the bins of ``state.npz``."""
 
@@ -227,6 +239,7 @@ class Advice(TypedDict):
     alpha: dict[str, Any]  # values: list[float] per class (balanced, mean 1), torch: str, option: str
     prior_bias: dict[str, Any]  # values: list[float] per class, torch: str
     adjustment: Adjustment
+    correction: Correction
     thresholds: list[Threshold]  # binary and multilabel
 
 

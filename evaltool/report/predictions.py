@@ -11,11 +11,11 @@ import numpy as np
 from evaltool.errors import EvaltoolError
 from evaltool.numerics.float_bits import octave_totals
 from evaltool.progress import Silence, Watcher
-from evaltool.report import adjustment, temperature
+from evaltool.report import adjustment, prior_correction, temperature
 from evaltool.report.actions import actions_of
 from evaltool.report.calibration import calibration_of
 from evaltool.report.class_weighting import alpha_of, bias_of, weight_rules
-from evaltool.report.document import Adjustment, Advice, Threshold
+from evaltool.report.document import Adjustment, Advice, Correction, Threshold
 from evaltool.report.focusing_counts import OddsCounts
 from evaltool.report.image_counts import ImageCounts
 from evaltool.report.row_sample import Sample, Sampler, drawn_rows
@@ -58,23 +58,28 @@ def predictions_of(
     if run.task == "regression":
         return {**found, "notes": []}
     read = _read(run, document, preds, labels, watcher or Silence())
-    found["notes"] = [f"temperature and logit adjustment are not known: {read.reason}"] if read.reason else []
+    found["notes"] = (
+        [f"temperature, logit adjustment and prior correction are not known: {read.reason}"] if read.reason else []
+    )
     form = _form(run)
     counts, multilabel = [int(row["count"]) for row in document["classes"]], run.task == "multilabel"
     stands_for = [] if multilabel else counts
     if read.reason:
         fit, adjusted = temperature.unknown(read.reason), adjustment.unknown(read.reason)
+        corrected = prior_correction.unknown(read.reason)
     else:
         fit = temperature.temperature_of(read.sample, stands_for, clamp=read.kind == "probs")
         prior = _prior(document, form)
-        adjusted = adjustment.adjustment_of(read.sample, prior, stands_for, grouped=run.task == "segmentation")
+        grouped = run.task == "segmentation"
+        adjusted = adjustment.adjustment_of(read.sample, prior, stands_for, grouped=grouped)
+        corrected = prior_correction.correction_of(read.sample, stands_for, grouped=grouped)
     found["calibration"] = calibration_of(run.state, run.task, brier=_brier(run.state), temperature=fit)
     if read.images is not None:
         found["classes"], found["groups"] = _image_rows(read.images, document)
     if read.odds is not None:
         found["focusing"] = read.odds.focusing("decisions" if multilabel else "positions")
     whole = with_predictions(document, found)
-    found["advice"] = _advice(run, whole, form, adjusted)
+    found["advice"] = _advice(run, whole, form, adjusted, corrected)
     return found
 
 
@@ -190,7 +195,7 @@ def _prior(document: Mapping[str, Any], form: str) -> list[float]:
     return shares[1:] if form == "sigmoid" else shares
 
 
-def _advice(run: Run, document: dict[str, Any], form: str, adjusted: Adjustment) -> Advice:
+def _advice(run: Run, document: dict[str, Any], form: str, adjusted: Adjustment, corrected: Correction) -> Advice:
     counts = _training_counts(document)
     labels = [float(row["count"]) for row in document["classes"]]
     of_labels = (labels, float(document["n_scored"])) if form == "sigmoids" else (counts, sum(counts))
@@ -198,6 +203,7 @@ def _advice(run: Run, document: dict[str, Any], form: str, adjusted: Adjustment)
     thresholds = _thresholds(run, document, form)
     parts = {
         "adjustment": adjusted,
+        "correction": corrected,
         "thresholds": thresholds,
         "weights": weights,
         "calibration": document["calibration"],
@@ -210,6 +216,7 @@ def _advice(run: Run, document: dict[str, Any], form: str, adjusted: Adjustment)
         "alpha": alpha_of(counts, form),
         "prior_bias": bias_of(*of_labels, form),
         "adjustment": adjusted,
+        "correction": corrected,
         "thresholds": thresholds,
     }
 

@@ -19,6 +19,7 @@ LOWEST = float(np.log(np.finfo(np.float32).tiny))  # what probabilities of 0 are
 BINS = 15
 FEWEST = 20  # decisions in each half
 INVERSE_RANGE = (1e-3, 1e3)  # of b
+CLOSE = 1e-9  # of b, between two steps
 
 
 def unknown(reason: str, n_rows: int = 0) -> Temperature:
@@ -77,10 +78,9 @@ def _minimum(decisions: "_Decisions") -> tuple[float | None, str]:
         slope, curvature = decisions.slope(b)
         low, high = (b, high) if slope < 0 else (low, b)
         step = b - slope / curvature if curvature > 0 else low
-        new = step if low < step < high else float(np.sqrt(low * high))
-        if abs(new - b) <= 1e-10 * b:
-            return new, ""
-        b = new
+        if abs(step - b) <= CLOSE * b:
+            return b, ""
+        b = step if low < step < high else float(np.sqrt(low * high))
     return b, ""
 
 

@@ -34,8 +34,9 @@ def verdict_of(document: dict[str, Any]) -> Verdict:
     - "unknown": the interval of the difference holds 0 as well as 0.10.
     - "none": otherwise; the tail is found as often as the head, be it well or badly.
 
-    Multilabel: where the classes do not tell (none), and under a third of all decisions are positive, positives stand
-    against negatives as tail and head, and it is a problem only if fewer than 0.8 times as many are predicted.
+    Multilabel: where the classes do not tell (none or unknown) and under a third of all decisions are positive,
+    positives stand against negatives as tail and head; it is a problem only if fewer than 0.8 times as many are
+    predicted.
 
     What a loss share says is in the sentences and the evidence, but decides nothing: a rare class found as often as the
     others may well carry more loss than its share, and costs nobody a wrong answer.
@@ -49,7 +50,7 @@ def verdict_of(document: dict[str, Any]) -> Verdict:
     if compared is None or not enough or compared.tail_labels < FEWEST_LABELS:
         return unscored(document, compared)
     imbalance = judged(compared)
-    if document["task"] == "multilabel" and imbalance == "none":
+    if document["task"] == "multilabel" and imbalance in ("none", "unknown"):
         positives = _positives(document)
         if positives is not None and _misses_positives(positives):
             compared, imbalance = positives, judged(positives)

@@ -9,7 +9,7 @@ import scipy.special
 from sklearn.metrics import balanced_accuracy_score, brier_score_loss, f1_score, jaccard_score, log_loss
 
 import evaltool
-from evaltool.report import row_sample
+from evaltool.report import row_sample, temperature
 from evaltool.report.adjustment import TAUS
 from evaltool.report.numbers import numbers_of
 from evaltool.report.predictions import predictions_of, with_predictions
@@ -59,6 +59,17 @@ def test_the_temperature_is_that_of_the_least_cross_entropy(problem):
     assert found["ece_after"] == pytest.approx(ece(p.max(1), right), abs=1e-4)
     assert found["ece_after"] < found["ece_before"]
     assert found["n_rows"] == len(labels)
+
+
+@pytest.mark.parametrize("scale", [0.01, 0.4, 30])
+def test_the_temperature_takes_few_passes(problem, monkeypatch, scale):
+    preds, labels = problem
+    passes = []
+    slope = temperature._Decisions.slope
+    monkeypatch.setattr(temperature._Decisions, "slope", lambda half, b: passes.append(b) or slope(half, b))
+    found = found_of((scale * preds).astype(np.float32), labels)["calibration"]["temperature"]
+    assert found["value"] == pytest.approx(scale * found_of(preds, labels)["calibration"]["temperature"]["value"], 1e-4)
+    assert len(passes) <= 50  # of two fits
 
 
 @pytest.mark.parametrize("task", ["binary", "multilabel"])
@@ -137,6 +148,38 @@ def test_no_gain_is_said_where_there_is_none(rng):
     found = found_of(*gaussian(rng, [1000] * 4, distance=2.0))["advice"]
     assert found["adjustment"]["gain"]["low"] <= 0
     assert not any("prior" in action["title"] for action in found["actions"])
+
+
+@pytest.mark.parametrize("softmax", [True, False])
+def test_the_correction_is_the_bias_of_the_least_cross_entropy(rng, softmax):
+    if softmax:
+        preds, labels = gaussian(rng, [3000, 300, 100], distance=2.0, prior=[1, 5, 2])
+        truth = np.eye(3)[labels]
+    else:
+        labels = (rng.random((3000, 2)) < [0.1, 0.5]).astype(int)
+        preds, truth = (2 * (rng.standard_normal((3000, 2)) + 2 * labels) - 1).astype(np.float32), labels
+    fit = ~in_second_half(np.arange(len(labels)))
+
+    def nll(bias):
+        z = preds.astype(float)[fit] + bias
+        if softmax:
+            return -(truth[fit] * log_softmax(z)).sum(1).mean()
+        return np.logaddexp(0, np.where(truth[fit] > 0, -z, z)).mean()
+
+    best = scipy.optimize.minimize(nll, np.zeros(preds.shape[1]), tol=1e-10).x
+    found = found_of(preds, labels, task="multiclass" if softmax else "multilabel")["advice"]["correction"]
+    values = np.array(found["values"])
+    # steps end below a thousandth of a nat
+    np.testing.assert_allclose(values, best - best.mean() * softmax, atol=0.01)
+    decided = (lambda z: z.argmax(1) == labels) if softmax else (lambda z: (z > 0) == labels)
+    assert found["accuracy_before"] == pytest.approx(decided(preds)[~fit].mean())
+    assert found["accuracy_after"] == pytest.approx(decided(preds + values)[~fit].mean())
+    assert found["gain"]["low"] > 0
+    scope = {}
+    exec(found["torch"], scope)
+    import torch
+
+    np.testing.assert_allclose(scope["adjusted"](torch.from_numpy(preds)), preds + values, atol=1e-4)
 
 
 def test_a_class_without_labels_is_not_adjusted_to_always(rng):

@@ -65,6 +65,7 @@ def test_a_shifted_prior_is_a_problem_the_other_way_round(seed):
     assert "the other way round" in verdict["sentences"][0]
     ratio = (preds.argmax(1) >= 5).sum() / (labels >= 5).sum()
     assert verdict["evidence"]["tail_predicted_ratio"] == pytest.approx(ratio)
+    assert "bring the predictions back" in verdict["sentences"][2]
 
 
 def test_everything_wrong_alike_is_no_imbalance(rng):
