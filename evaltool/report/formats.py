@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 UNKNOWN = "–"
+ROUNDING = 1e-12  # a smaller difference is one of the last bits
 # rates that read as a percentage; the others (mcc, kappa, auroc, ...) as a number
 PERCENT_WORDS = ("accuracy", "recall", "precision", "f1", "iou", "dice", "share", "shift", "gap")
 
@@ -63,10 +64,10 @@ def times(value: float | None) -> str:
 def points(value: float | None) -> str:
     """Return a difference of shares in percentage points, with its sign.
 
-    >>> points(0.0312), points(-0.2), points(0.0)
-    ('+3.12', '-20.0', '0')
+    >>> points(0.0312), points(-0.2), points(0.0), points(0.7 - 0.6 - 0.1)
+    ('+3.12', '-20.0', '0', '0')
     """
-    return UNKNOWN if value is None else _plus(0.0 if value == 0 else 100 * value)
+    return UNKNOWN if value is None else _plus(100 * value)
 
 
 def signed(value: float | None) -> str:
@@ -137,7 +138,7 @@ def _three(value: float) -> str:
 
 
 def _plus(value: float) -> str:
-    return "0" if value == 0 else f"{'+' if value > 0 else ''}{_three(value)}"
+    return "0" if abs(value) < ROUNDING else f"{'+' if value > 0 else ''}{_three(value)}"
 
 
 def printable(name: str) -> str:

@@ -29,8 +29,8 @@
     count: (value) => (Number.isInteger(value) ? grouped.format(value) : new Intl.NumberFormat("en-US", { maximumFractionDigits: 1, minimumFractionDigits: 1 }).format(value)),
     number, percent,
     times: (value) => `${number(value)}×`,
-    points: (value) => (value === 0 ? "0" : sign(three(100 * value), value)),
-    signed: (value) => (value === 0 ? "0" : sign(three(value), value)),
+    points: (value) => FORMS.signed(100 * value),
+    signed: (value) => (Math.abs(value) < 1e-12 ? "0" : sign(three(value), value)),
     text: (value) => value,
     class: (value) => data.names[value],
   };
@@ -56,7 +56,7 @@
     const shown = FORMS[column.kind](first(value));
     if (column.kind === "class") {
       if (lead) cell.append(element("span", value, { class: "index" }));
-      cell.append(element("bdi", shown, { class: "name" }));
+      cell.append(element("bdi", shown, { class: "name", ...(shown.length > 40 ? { title: shown } : {}) }));
     } else if (column.kind === "text") cell.append(element("bdi", shown, lead ? { class: "name" } : {}));
     else cell.append(shown);
     if (Array.isArray(value) && value.length === 3) {
