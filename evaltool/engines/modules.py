@@ -152,7 +152,10 @@ class ModuleEngine:
         elif "pred" in outputs and self.task != "regression":
             block.confusion = _counted(outputs["label"][ok] * self.num_classes + outputs["pred"][ok])
         every = bool(ok.all())
-        block.counts, block.places = self._tallies.of(preds if every else preds[ok], labels if every else labels[ok])
+        given = preds, labels, outputs.get("pred_map", outputs.get("pred"))
+        if not every:
+            given = preds[ok], labels[ok], None if given[2] is None else given[2][ok]
+        block.counts, block.places = self._tallies.of(*given)
         for column in self._columns:
             values = torch.full([len(status)], torch.nan, device=self._device)
             if bool(ok.any()):

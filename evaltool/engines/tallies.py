@@ -25,13 +25,12 @@ from evaltool.metrics.class_odds import (
 )
 from evaltool.numerics.elementary import working_precision
 from evaltool.numerics.float_bits import OCTAVES, octave_units
-from evaltool.numerics.log_odds import TopClass, top_class
-from evaltool.numerics.positions import by_sample, class_positions, same_shape, unit_positions
+from evaltool.numerics.log_odds import TopClass, seen_from
+from evaltool.numerics.positions import by_sample, class_positions, same_shape, valid_positions
 from evaltool.schema import is_softmax
 
 Array = np.ndarray[Any, Any]
 PIECE_NUMBERS = 1 << 16  # classes times positions looked at together, which stay in a core's cache
-SPARSE = 4  # times as many cells as cases, and the cases themselves are handed on
 
 
 class Tallies:
@@ -52,26 +51,30 @@ class Tallies:
         self._kind = preds_are
         self._ignore_index = ignore_index
 
-    def of(self, preds: Tensor, labels: Tensor) -> tuple[dict[str, Array], dict[str, Array]]:
+    def of(
+        self, preds: Tensor, labels: Tensor, pred: Tensor | None = None
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
         """Return ``Block.counts`` and ``Block.places`` of samples that are all ok; nothing in regression.
 
         Args:
             preds: as the task has them; NaN only at ignored positions.
             labels: int64, or float (shares count by the largest, others as 1 above a half).
+            pred: of a softmax, the most probable class, the first of equals, int64 [N, *S]; found where not given.
         """
         if not self._shapes or not len(preds):
             return {}, {}
         count = _Counts(self._shapes)
         if not self._softmax:
             self._count_sigmoids(count, working_precision(preds), labels)
-            return count.counts, count.places
+            return count.all()
         shares = labels.dim() == preds.dim()
         preds = working_precision(preds).unsqueeze(-1).flatten(2)
+        place = preds.argmax(1) if pred is None else by_sample(pred)
         for samples in _steps(len(preds), preds.size(1) * preds.size(2)):
-            self._count_softmax(count, preds[samples], labels[samples], shares)
-        return count.counts, count.places
+            self._count_softmax(count, preds[samples], place[samples], labels[samples], shares)
+        return count.all()
 
-    def _count_softmax(self, count: "_Counts", preds: Tensor, labels: Tensor, shares: bool) -> None:
+    def _count_softmax(self, count: "_Counts", preds: Tensor, place: Tensor, labels: Tensor, shares: bool) -> None:
         if shares:
             given = by_sample(labels.argmax(1))
             valid = torch.ones_like(given, dtype=torch.bool)
@@ -79,9 +82,8 @@ class Tallies:
             positions = class_positions(labels, preds.size(1), self._ignore_index)
             given, valid = by_sample(positions.labels), by_sample(positions.valid)
         every = bool(valid.all())
-        top = top_class(
-            preds, self._kind
-        )  # of whole samples, for the last bit of a sum may depend on what is beside it
+        # of whole samples, for the last bit of a sum may depend on what is beside it
+        top = seen_from(preds, place, self._kind)
         right = top.place == given
         probs, squares = 1 / (1 + top.total), softmax_squares(top, given)
         count.squares(squares if every else squares[valid])
@@ -99,21 +101,22 @@ class Tallies:
 
     def _count_sigmoids(self, count: "_Counts", preds: Tensor, labels: Tensor) -> None:
         preds = same_shape(preds, labels)
-        positions = unit_positions(labels, preds.dtype, self._ignore_index)
-        valid, ones = positions.valid.reshape(-1), positions.labels.reshape(-1)
+        valid = valid_positions(labels, self._ignore_index).reshape(-1)
+        ones = labels.to(preds.dtype).reshape(-1)
         classes = torch.zeros_like(ones)
         if self._multilabel:
             classes = torch.arange(labels.size(1), device=ones.device).to(ones.dtype).expand_as(labels).reshape(-1)
         preds = preds.reshape(-1)
+        every = bool(valid.all())
         for part in _steps(len(ones), 1):
-            here = valid[part]
-            chances = sigmoid_chances(preds[part][here], self._kind)
-            one = ones[part][here] > 0.5
+            here = part if every else torch.arange(len(ones), device=ones.device)[part][valid[part]]
+            chances = sigmoid_chances(preds[here], self._kind)
+            one = ones[here] > 0.5
             count.squares(sigmoid_squares(chances, one))
             if not self._multilabel:
                 count.top_label(torch.maximum(chances.of_one, chances.of_zero), (chances.odds > 0) == one)
             if "ranking" in self._shapes:
-                count.sigmoids(chances, one, classes[part][here])
+                count.sigmoids(chances, one, classes[here])
 
 
 class _Counts:
@@ -122,7 +125,18 @@ class _Counts:
     def __init__(self, shapes: dict[str, tuple[int, ...]]) -> None:
         self.shapes = shapes
         self.counts: dict[str, Array] = {}
-        self.places: dict[str, Array] = {}
+        self._ranked: list[Tensor] = []
+
+    def all(self) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Return the arrays, and what is left to count in one larger than the block."""
+        if not self._ranked:
+            return self.counts, {}
+        places = torch.cat(self._ranked)
+        cells = int(np.prod(self.shapes["ranking"]))
+        if cells > len(places):
+            return self.counts, {"ranking": places.cpu().numpy()}
+        self._add("ranking", _counted(places, cells))
+        return self.counts, {}
 
     def _add(self, name: str, counts: Array) -> None:
         counts = counts.reshape(self.shapes[name])
@@ -176,25 +190,17 @@ class _Counts:
         if valid is not None:
             counted = valid.unsqueeze(1).expand_as(places)
             places, cells, units, right = places[counted], cells[counted], units[counted], right[valid]
-        self._ranking(places.to(torch.int32))
+        self._ranked.append(places.to(torch.int32).reshape(-1))
         self._calibration("calibration_class_wise", cells.to(torch.int32), right.to(torch.int32), units)
 
     def sigmoids(self, chances: Chances, one: Tensor, classes: Tensor) -> None:
         """Count sigmoids of any classes, as whole floats, against the rest; [k] each."""
         bins = self.shapes["ranking"][2]
         places = (classes * 2 + one.to(classes.dtype)) * bins + odds_bins(chances.odds, bins)
-        self._ranking(places.to(torch.int32))
+        self._ranked.append(places.to(torch.int32))
         probs = chances.of_one.to(torch.float64)
         cells = (width_bins(probs, CALIBRATION_BINS) + classes * CALIBRATION_BINS).to(torch.int32)
         self._calibration("calibration_class_wise", cells, cells[one], prob_units(probs))
-
-    def _ranking(self, places: Tensor) -> None:
-        cells = int(np.prod(self.shapes["ranking"]))
-        if cells <= places.numel() * SPARSE:
-            self._add("ranking", _counted(places, cells))
-            return
-        few = places.reshape(-1).cpu().numpy()
-        self.places["ranking"] = np.concatenate([self.places["ranking"], few]) if "ranking" in self.places else few
 
 
 def _counted(places: Tensor, size: int) -> Array:

@@ -187,7 +187,12 @@ class TopClass(NamedTuple):
 
 def top_class(preds: Tensor, preds_are: str) -> TopClass:
     """Return the softmax of preds [N, C, *S] relative to its largest class; see TopClass."""
-    index = preds.detach().argmax(1, keepdim=True)
+    return seen_from(preds, preds.detach().argmax(1), preds_are)
+
+
+def seen_from(preds: Tensor, place: Tensor, preds_are: str) -> TopClass:
+    """Return the softmax of preds [N, C, *S] relative to its largest class, which is known: int64 [N, *S]."""
+    index = place.unsqueeze(1)
     top = preds.gather(1, index)
     if preds_are == "probs":
         ratios = preds.scatter(1, index, 0.0) / top
@@ -195,7 +200,7 @@ def top_class(preds: Tensor, preds_are: str) -> TopClass:
     else:
         gaps = top - preds
         ratios = (-gaps).exp().scatter(1, index, 0.0)
-    return TopClass(index.squeeze(1), ratios, gaps, ratios.sum(1))
+    return TopClass(place, ratios, gaps, ratios.sum(1))
 
 
 def two_classes(preds: Tensor, preds_are: str) -> Tensor:

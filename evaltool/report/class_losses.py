@@ -7,7 +7,7 @@ import numpy as np
 
 from evaltool.report.class_table import ClassTable
 from evaltool.report.document import ClassLoss
-from evaltool.report.intervals import Resampler, estimate, percentile_bounds
+from evaltool.report.intervals import Resampler, estimates, known_numbers, percentile_bounds, widened_bounds
 from evaltool.report.loss_bins import middles, order_statistics
 from evaltool.report.scan import Scan
 from evaltool.run.counts import class_loss_sums
@@ -36,8 +36,8 @@ def class_losses(
 
     Mean and share are exact, from ``state.npz``.  A quantile is the middle of the bin of the order statistic at
     floor(q (n - 1)), off by 1/32 (3.2 %) of itself at most.  Intervals are percentiles of a Poisson bootstrap of the
-    bins.  Quantiles and intervals are None where a sample has no single label; intervals also of fewer than two
-    samples.
+    bins, widened where samples are few.  Quantiles and intervals are None where a sample has no single label, and
+    intervals of fewer than two samples.
 
     Args:
         run: the run.
@@ -108,7 +108,7 @@ def _grouped(draws: _Draws, member: Array, size: int) -> _Draws:
 
 def _rows(sums: Array, counts: Array, labels: Array, cells: _Cells, draws: _Draws) -> list[ClassLoss]:
     size = len(sums)
-    ends = {name: np.full(size, np.nan) for name in ("low", "high", "ratio_low", "ratio_high")}
+    ends = ratio_ends = np.full((2, size), np.nan)
     quantiles = {name: np.full(size, np.nan) for name in QUANTILES}
     means = _ratio(sums, counts)
     shares = _ratio(sums, np.full(size, sums.sum()))
@@ -118,34 +118,38 @@ def _rows(sums: Array, counts: Array, labels: Array, cells: _Cells, draws: _Draw
             places = order_statistics(cells.counts, cells.starts, cells.n, at)
             # the mean of one sample is itself
             quantiles[name][cells.group] = np.where(cells.n == 1, means[cells.group], middles()[cells.bins[places]])
-        enough = cells.group[cells.n > 1]
         replicates = _ratio(draws.sums, draws.counts)
-        low, high = percentile_bounds(replicates)
-        ends["low"][enough], ends["high"][enough] = low[cells.n > 1], high[cells.n > 1]
+        ends = _placed(_bounds(means[cells.group], replicates, cells.n), cells.group, size)
         whole = _ratio(draws.sums.sum(1, keepdims=True), draws.counts.sum(1, keepdims=True))
-        # a share of the samples with a finite loss; the ratio itself counts all labels
-        here = _ratio(means, np.full(size, sums.sum() / counts.sum() if counts.sum() else np.nan))
-        scales = _ratio(ratios, here)[cells.group]
-        low, high = percentile_bounds(_ratio(replicates, whole) * scales)
-        ends["ratio_low"][enough], ends["ratio_high"][enough] = low[cells.n > 1], high[cells.n > 1]
+        # the ratio counts all labels, its replicates the samples with a finite loss
+        finite = _ratio(means, np.full(size, sums.sum() / counts.sum() if counts.sum() else np.nan))
+        scaled = _ratio(replicates, whole) * _ratio(ratios, finite)[cells.group]
+        ratio_ends = _placed(_bounds(ratios[cells.group], scaled, cells.n), cells.group, size)
+    columns = (
+        estimates(means, *ends),
+        *(known_numbers(quantiles[name]) for name in QUANTILES),
+        known_numbers(shares),
+        estimates(ratios, *ratio_ends),
+    )
     return [
-        {
-            "mean": estimate(means[c], ends["low"][c], ends["high"][c]),
-            "p50": _known(quantiles["p50"][c]),
-            "p90": _known(quantiles["p90"][c]),
-            "p99": _known(quantiles["p99"][c]),
-            "share": _known(shares[c]),
-            "share_ratio": estimate(ratios[c], ends["ratio_low"][c], ends["ratio_high"][c]),
-        }
-        for c in range(size)
+        {"mean": mean, "p50": p50, "p90": p90, "p99": p99, "share": of_all, "share_ratio": ratio}
+        for mean, p50, p90, p99, of_all, ratio in zip(*columns, strict=True)
     ]
+
+
+def _bounds(values: Array, replicates: Array, n: Array) -> Array:
+    """Return the ends of the intervals, float64 [2, g]; where no replicate is below 0, neither are they."""
+    low, high = widened_bounds(values, *percentile_bounds(replicates), n)
+    return np.stack([low if (replicates < 0).any() else np.maximum(low, 0), high])
+
+
+def _placed(ends: Array, group: Array, size: int) -> Array:
+    placed = np.full((2, size), np.nan)
+    placed[:, group] = ends
+    return placed
 
 
 def _ratio(part: Array, whole: Array) -> Array:
     """Return part / whole, NaN where whole is 0."""
     part, whole = np.broadcast_arrays(np.asarray(part, np.float64), np.asarray(whole, np.float64))
     return np.asarray(np.divide(part, whole, where=whole != 0, out=np.full(part.shape, np.nan)))
-
-
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

@@ -16,7 +16,8 @@ from evaltool.report.intervals import (
     wilson_bounds,
 )
 from evaltool.report.rankings import RankingBounds
-from evaltool.run.metric_values import class_metric_values
+from evaltool.run.metric_values import OF_A_CLASS, class_metric_values
+from evaltool.run.reader import Run
 
 Array = np.ndarray[Any, Any]
 
@@ -89,41 +90,49 @@ def _rates(table: ClassTable, independent: bool) -> dict[str, list[Estimate]]:
 
 
 def class_metrics(
-    arrays: dict[str, Array], bounds: dict[str, RankingBounds] | None, *, independent: bool, resampler: Resampler
+    run: Run, bounds: dict[str, RankingBounds] | None, *, independent: bool, resampler: Resampler
 ) -> dict[str, list[Estimate]]:
     """Return average precision, AUROC and calibration error of each class against the rest.
 
     Args:
-        arrays: of ``state.npz``, as ``of_every_class`` has them.
-        bounds: intervals of the rankings, None where there are none.
+        run: the run.
+        bounds: intervals of the rankings of ``both_labels``, None where there are none.
         independent: whether decisions are.
         resampler: for the intervals.
     """
+    counts = both_labels(run)
+    # of a class 0 that has no counts of its own the summary knows nothing
+    known = class_metric_values(counts) if len(counts) and len(run.state["ranking"]) == 1 else None
     values = {
-        name: np.array([np.nan if value is None else value for value in of_class])
-        for name, of_class in class_metric_values(arrays).items()
+        name: np.array([np.nan if value is None else value for value in column])
+        for name, column in ((name, known[name] if known else _column(run, name)) for name in OF_A_CLASS)
     }
-    known: dict[str, tuple[Array, ...]] = {name: (value,) for name, value in values.items()}
-    for name, bound in (bounds or {}).items():
-        known[name] = values[name], bound.low, bound.high
-    if independent and "calibration_class_wise" in arrays:
-        replicates = calibration_replicates(arrays["calibration_class_wise"], resampler)
-        known["ece"] = values["ece"], *basic_bounds(values["ece"], replicates)
-    return {name: estimates(*columns) for name, columns in known.items()}
+    ends: dict[str, tuple[Array, Array]] = {name: (bound.low, bound.high) for name, bound in (bounds or {}).items()}
+    if independent and "calibration_class_wise" in counts:
+        replicates = calibration_replicates(counts["calibration_class_wise"], resampler)
+        ends["ece"] = basic_bounds(values["ece"], replicates)
+    return {name: estimates(column, *ends.get(name, ())) for name, column in values.items()}
 
 
-def of_every_class(arrays: dict[str, Array]) -> dict[str, Array]:
-    """Return the arrays with the counts of class 0 beside those of class 1, where only label 1 has them.
+def _column(run: Run, name: str) -> list[float | None]:
+    return [row[name] for row in run.summary["classes"]]
 
-    What is a positive of one is a negative of the other, at the opposite log-odds and probability.
+
+def both_labels(run: Run) -> dict[str, Array]:
+    """Return the counts of ranking and calibration of every class; nothing where a run has none.
+
+    Where only label 1 has them (binary, one foreground class), those of label 0 stand before: what is a positive of
+    one is a negative of the other, at the opposite log-odds and probability.
     """
-    if "ranking" not in arrays or len(arrays["ranking"]) != 1 or arrays["class_loss_count"].shape[1] != 2:
-        return arrays
-    ranking, bins = arrays["ranking"], arrays["calibration_class_wise"]
+    if "ranking" not in run.state:
+        return {}
+    counts = {name: run.state[name] for name in ("ranking", "calibration_class_wise", "class_loss_count")}
+    if len(counts["ranking"]) != 1 or run.num_classes != 2:
+        return counts
+    ranking, bins = counts["ranking"], counts["calibration_class_wise"]
     n, right, confident = (bins[:, ::-1, i] for i in range(3))
-    units = np.int64(CONFIDENCE_UNITS)
-    other = np.stack([n, n - right, n * units - confident], 2)
-    return arrays | {
+    other = np.stack([n, n - right, n * np.int64(CONFIDENCE_UNITS) - confident], 2)
+    return counts | {
         "ranking": np.concatenate([ranking[:, ::-1, ::-1], ranking]),
         "calibration_class_wise": np.concatenate([other, bins]),
     }

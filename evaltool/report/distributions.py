@@ -11,9 +11,8 @@ from evaltool.numerics.float_bits import ordered_bits
 from evaltool.report.document import Distribution
 from evaltool.report.scan import floats
 from evaltool.run.quantiles import exact_quantiles
-from evaltool.run.reader import Run
+from evaltool.run.reader import Run, ok_rows
 from evaltool.run.state import HISTOGRAM_BINS, LOW_BITS
-from evaltool.schema import OK, STATUSES
 
 Array = np.ndarray[Any, Any]
 Column = Callable[[pa.RecordBatch], Array]
@@ -91,7 +90,7 @@ def _ends(low: float, high: float) -> Array:
 
 def _chunks(run: Run, needed: Sequence[str], column: Column) -> Iterator[Array]:
     for batch in run.batches([*needed, "status"]):
-        ok = np.asarray(batch.column("status").to_numpy(zero_copy_only=False) == STATUSES[OK])
+        ok = ok_rows(batch)
         with np.errstate(all="ignore"):  # differences of infinite numbers, or beyond float32
             values = column(batch)[ok].astype(np.float32)
         yield values[np.isfinite(values)]

@@ -62,12 +62,12 @@ def _suggestion(rows: list[GammaRow], counts: Array, entropy: Array, unit: str) 
     if n < FEWEST:
         return None, f"{n} {unit} are too few to tell easy from hard; {FEWEST} are needed."
     hardest = 1 - easy_share(counts, entropy, 0.99)
-    chance = float(np.exp(-_quantile(counts, 0.99)))  # of the label, at the easiest of the hardest hundredth
-    if hardest > MOST and chance < CONFIDENTLY_WRONG:
+    wrong = np.nan_to_num(edges()[:-1], nan=-1.0) >= -np.log(CONFIDENTLY_WRONG)
+    if hardest > MOST and entropy[wrong].sum() > MOST * entropy.sum():
         return 0.0, (
             f"The hardest 1 % of the {unit} carries {_percent(hardest)} of the cross-entropy, and the model gives "
-            f"their labels a probability below {max(chance, 0.001):.2g}: wrong labels look like this, and a larger "
-            f"gamma would chase them. Look at these {unit} first."
+            f"the labels of {_percent(counts[wrong].sum() / n)} of them all a probability below {CONFIDENTLY_WRONG:g}: "
+            f"wrong labels look like this, and a larger gamma would chase them. Look at these {unit} first."
         )
     if easy < LITTLE:
         return 0.0, (
@@ -86,12 +86,6 @@ def _suggestion(rows: list[GammaRow], counts: Array, entropy: Array, unit: str) 
         f"leaves it under {_percent(LITTLE)} ({_percent(chosen['easy_half_share'] or 0.0)})."
         + (f" The gradient then rests on as many as {left:,.0f} of {n:,} {unit}." if left is not None else "")
     )
-
-
-def _quantile(counts: Array, at: float) -> float:
-    """Return the lower end of the bin that holds a quantile."""
-    place = int(np.searchsorted(np.cumsum(counts), at * counts.sum()))
-    return max(0.0, float(np.nan_to_num(edges()[min(place, len(counts) - 1)])))
 
 
 def _percent(share: float) -> str:

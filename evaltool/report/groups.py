@@ -99,13 +99,11 @@ def groups_of(
 
 def _row(table: ClassTable, group: Group, losses: dict[str, ClassLoss], independent: bool) -> GroupRow:
     classes = np.array(group.classes)
-    count, predicted, hits, union = (
-        numbers[classes].astype(np.float64) for numbers in (table.count, table.predicted, table.hits, table.union)
-    )
+    count, predicted, hits = table.count[classes], table.predicted[classes], table.hits[classes]
     rates = {
         "recall": mean_proportion(hits, count),
         "precision": mean_precision(hits, predicted, count),
-        "f1": mean_f1(hits, union, pairs=mistakes_within(table, classes)),
+        "f1": mean_f1_score(table, classes),
     }
     if not independent:
         rates = {name: estimate(rate["value"]) for name, rate in rates.items()}
@@ -124,18 +122,27 @@ def _row(table: ClassTable, group: Group, losses: dict[str, ClassLoss], independ
 
 def mean_precision(hits: Array, predicted: Array, count: Array) -> Estimate:
     """Return the mean precision of classes; that of a class with labels that is never predicted is 0, as in its row."""
-    never = int(((predicted == 0) & (count > 0)).sum())
-    mean = mean_proportion(hits, predicted)
-    if not never:
+    return _with_zeros(mean_proportion(hits, predicted), predicted > 0, (predicted == 0) & (count > 0))
+
+
+def mean_f1_score(table: ClassTable, classes: Array) -> Estimate:
+    """Return the mean F1 of classes that are labelled or predicted; without a label it is 0 for certain."""
+    labelled = table.count[classes] > 0
+    own = classes[labelled]
+    mean = mean_f1(table.hits[own], table.union[own], pairs=_mistakes_within(table, own))
+    return _with_zeros(mean, labelled, ~labelled & (table.predicted[classes] > 0))
+
+
+def _with_zeros(mean: Estimate, known: Array, zeros: Array) -> Estimate:
+    if not zeros.any():
         return mean
     if mean["value"] is None:
         return estimate(0.0)
-    known = float((predicted > 0).sum())
-    ends = (mean[end] for end in ("value", "low", "high"))
-    return estimate(*(None if end is None else end * known / (known + never) for end in ends))
+    kept = known.sum() / (known.sum() + zeros.sum())
+    return estimate(*(None if end is None else end * kept for end in (mean["value"], mean["low"], mean["high"])))
 
 
-def mistakes_within(table: ClassTable, classes: Array) -> Array | None:
+def _mistakes_within(table: ClassTable, classes: Array) -> Array | None:
     """Return the mistakes between some classes, int64 [3, m], for ``mean_f1``; None for multilabel."""
     if table.pairs is None:
         return None

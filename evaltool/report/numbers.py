@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from evaltool.report.class_losses import class_losses
-from evaltool.report.class_rows import class_metrics, of_every_class, rows_of
+from evaltool.report.class_rows import both_labels, class_metrics, rows_of
 from evaltool.report.class_table import class_table
 from evaltool.report.confusions import confusions_of
 from evaltool.report.distributions import distributions_of
@@ -58,9 +58,9 @@ def numbers_of(run: Run, *, train_counts: Sequence[float] | None = None, split: 
         return numbers
     resampler = Resampler()
     independent = run.task != "segmentation"
-    arrays = of_every_class(dict(run.state))
-    bounds = ranking_bounds(arrays["ranking"], resampler) if independent and "ranking" in arrays else None
-    metrics = class_metrics(arrays, bounds, independent=independent, resampler=resampler)
+    counts = both_labels(run)
+    bounds = ranking_bounds(counts["ranking"], resampler) if independent and counts else None
+    metrics = class_metrics(run, bounds, independent=independent, resampler=resampler)
     of_classes, of_groups = class_losses(run, table, scan, [group.classes for group in groups], resampler)
     return numbers | {
         "rates": rates_of(run, table, scan, bounds, resampler),

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from evaltool.report.intervals import Resampler, percentile_bounds
+from evaltool.report.intervals import Resampler, percentile_bounds, widened_bounds
 
 Array = np.ndarray[Any, Any]
 
@@ -40,7 +40,8 @@ def ranking_bounds(ranking: Array, resampler: Resampler) -> dict[str, RankingBou
     """Return the intervals of ``RANKINGS``, percentiles of a Poisson bootstrap.
 
     A class with fewer than two positives or negatives has none. The mean's takes the classes as independent, though a
-    sample that is a negative of many moves all of them, a little.
+    sample that is a negative of many moves all of them, a little; what the replicates' mean is too high by (an average
+    precision's is) is taken off twice, for the value itself is too high by about as much.
 
     Args:
         ranking: int64 [K, 2, B], negatives and positives of each class by bins of the log-odds.
@@ -48,7 +49,7 @@ def ranking_bounds(ranking: Array, resampler: Resampler) -> dict[str, RankingBou
     """
     cells = _cells(ranking)
     classes = len(ranking)
-    enough = (ranking.sum(2) > 1).all(1)
+    fewest = ranking.sum(2).min(1)
     replicates: dict[str, list[Array]] = {name: [] for name in RANKINGS}
     names = ("gaps", "tied", "positives", "above")
     number = resampler.number(sum(len(getattr(cells, name)) for name in names))
@@ -64,22 +65,32 @@ def ranking_bounds(ranking: Array, resampler: Resampler) -> dict[str, RankingBou
         )
         for name, values in zip(RANKINGS, _values(drawn), strict=True):
             replicates[name].append(values)
-    return {name: _bounds(drawn, cells.classes, classes, enough) for name, drawn in replicates.items()}
+    if not replicates[RANKINGS[0]]:
+        nothing = RankingBounds(np.full(classes, np.nan), np.full(classes, np.nan), np.nan, np.nan)
+        return dict.fromkeys(RANKINGS, nothing)
+    whole = cells._replace(**{name: getattr(cells, name)[None].astype(np.float64) for name in names})
+    return {
+        name: _bounds(values[0], np.concatenate(replicates[name]), cells.classes, fewest)
+        for name, values in zip(RANKINGS, _values(whole), strict=True)
+    }
 
 
-def _bounds(drawn: list[Array], present: Array, classes: int, enough: Array) -> RankingBounds:
-    low, high = np.full(classes, np.nan), np.full(classes, np.nan)
-    if not drawn:
-        return RankingBounds(low, high, np.nan, np.nan)
-    replicates = np.concatenate(drawn)
-    low[present], high[present] = percentile_bounds(replicates)
-    low[~enough], high[~enough] = np.nan, np.nan
-    known = ~np.isnan(replicates)
-    means = np.divide(
-        np.where(known, replicates, 0).sum(1), known.sum(1), where=known.any(1), out=np.full(len(known), np.nan)
-    )
-    mean_low, mean_high = percentile_bounds(means)
-    return RankingBounds(low, high, float(mean_low), float(mean_high))
+def _bounds(values: Array, replicates: Array, present: Array, fewest: Array) -> RankingBounds:
+    low, high = np.full(len(fewest), np.nan), np.full(len(fewest), np.nan)
+    ends = widened_bounds(values, *percentile_bounds(replicates), fewest[present])
+    low[present], high[present] = (np.clip(end, 0, 1) for end in ends)
+    certain = fewest[present] > 1
+    means, mean = _means(replicates[:, certain]), _means(values[None, certain])[0]
+    too_high = np.nanmean(means) - mean if not np.isnan(means).all() else np.nan
+    mean_low, mean_high = (np.clip(end - 2 * too_high, 0, 1) for end in percentile_bounds(means))
+    return RankingBounds(low, high, min(float(mean_low), float(mean)), max(float(mean_high), float(mean)))
+
+
+def _means(values: Array) -> Array:
+    """Return the means of rows, NaN left out; NaN where there is nothing else."""
+    known = ~np.isnan(values)
+    sums, n = np.where(known, values, 0).sum(1), known.sum(1)
+    return np.asarray(np.divide(sums, n, where=n > 0, out=np.full(len(values), np.nan)))
 
 
 def _cells(ranking: Array) -> _Cells:

@@ -6,18 +6,16 @@ import numpy as np
 
 from evaltool.report.class_table import ClassTable, share
 from evaltool.report.document import Estimate
-from evaltool.report.groups import mean_precision, mistakes_within
+from evaltool.report.groups import mean_f1_score, mean_precision
 from evaltool.report.intervals import (
     Resampler,
     estimate,
-    mean_f1,
     mean_proportion,
     percentile_bounds,
     wilson,
 )
 from evaltool.report.rankings import RankingBounds
 from evaltool.report.scan import Scan
-from evaltool.run.metric_values import metric_values
 from evaltool.run.reader import Run
 
 Array = np.ndarray[Any, Any]
@@ -38,7 +36,6 @@ def rates_of(
         bounds: intervals of the rankings, None where there are none.
         resampler: for the intervals.
     """
-    everywhere = np.arange(len(table.count))
     hits, count = table.hits, table.count
     if table.rejected is not None:  # of both labels of each class
         hits, count = np.concatenate([hits, table.rejected[0]]), np.concatenate([count, table.rejected[1]])
@@ -46,12 +43,12 @@ def rates_of(
         "accuracy": wilson(table.right, table.total),
         "balanced_accuracy": mean_proportion(hits, count),
         "macro_precision": mean_precision(table.hits, table.predicted, table.count),
-        "macro_f1": mean_f1(table.hits, table.union, pairs=mistakes_within(table, everywhere)),
+        "macro_f1": mean_f1_score(table, np.arange(len(table.count))),
     }
     if table.rejected is not None:
         rates["accuracy"] = _label_accuracy(table, scan, resampler)
         rates["exact_match"] = wilson(int(scan.wrong[0]), int(scan.wrong.sum()))
-    values = metric_values(run.state)
+    values = run.summary["metrics"]
     rates |= _agreement(table, values, resampler)
     for name, key in (("auroc", "auroc_macro"), ("average_precision", "average_precision_macro")):
         rates[name] = estimate(values[key], *_mean_ends(run, bounds, name))

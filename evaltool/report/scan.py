@@ -10,9 +10,8 @@ import pyarrow as pa
 
 from evaltool.numerics.float_bits import ordered_bits
 from evaltool.report.class_table import ClassTable
-from evaltool.run.reader import Run
+from evaltool.run.reader import Run, ok_rows
 from evaltool.run.state import HISTOGRAM_BINS, LOW_BITS, PairCounts
-from evaltool.schema import OK, STATUSES
 
 Array = np.ndarray[Any, Any]
 
@@ -73,8 +72,7 @@ class Scan:
         return list(dict.fromkeys(["status", *self.run.losses, *extra]))
 
     def _add(self, batch: pa.RecordBatch) -> None:
-        status = batch.column("status").to_numpy(zero_copy_only=False)
-        ok = np.asarray(status == STATUSES[OK])
+        ok = ok_rows(batch)
         columns = {name: floats(batch, name)[ok] for name in self.run.losses}
         if self.one_label:
             label, pred = (integers(batch, name)[ok] for name in ("label", "pred"))
