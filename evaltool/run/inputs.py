@@ -83,8 +83,8 @@ class Inputs:
         """Yield the rows that a rule keeps, with their indices; of the others, no prediction is computed.
 
         Args:
-            keep: is given the indices of rows that are ok, int64 [n], and their labels, as ``Predictions`` has them;
-                returns bool [n].
+            keep: is given the indices of rows that are ok and not ignored, int64 [n], and their labels, as
+                ``Predictions`` has them; returns bool [n].
         """
         n = self.preds.shape[0]
         step = max(1, BLOCK_NUMBERS // max(1, int(np.prod(self.preds.shape[1:], dtype=np.int64))))
@@ -92,11 +92,13 @@ class Inputs:
         for start in range(0, n, step):
             stop = min(start + step, n)
             ok = status.read(stop - start)
+            given = as_array(self.labels.read(start, stop))
             with np.errstate(all="ignore"):  # rows that are not ok hold anything
-                labels, valid = self._labels(self._flat(as_array(self.labels.read(start, stop))))
+                labels, valid = self._labels(given[:, 0] if self._is_column(given) else given)
             index = np.flatnonzero(ok & valid.reshape(len(ok), -1).any(1))
             index = index[keep(start + index, np.where(valid, labels, 0)[index])]
-            yield start + index, self._block(start, stop, ok, index)
+            preds = as_array(self.preds.read(start, stop))
+            yield start + index, self._predictions(start, preds[index], given[index], ok[index])
 
     def rows(self, index: Array) -> Predictions:
         """Return some rows, in the order given; ``start`` is 0.
@@ -111,30 +113,28 @@ class Inputs:
         preds, labels = (
             np.concatenate([as_array(rows.read(*span)) for span in spans]) for rows in (self.preds, self.labels)
         )
-        return self._predictions(0, preds, self._flat(labels), ok)
+        return self._predictions(0, preds, labels, ok)
 
-    def _block(self, start: int, stop: int, ok: Array, index: Array | None = None) -> Predictions:
-        """Return rows start to stop, or those of them that ``index``, counted from start, names."""
-        preds = as_array(self.preds.read(start, stop))
-        labels = self._flat(as_array(self.labels.read(start, stop)))
-        if index is not None:
-            preds, labels, ok = preds[index], labels[index], ok[index]
+    def _block(self, start: int, stop: int, ok: Array) -> Predictions:
+        preds, labels = (as_array(rows.read(start, stop)) for rows in (self.preds, self.labels))
         return self._predictions(start, preds, labels, ok)
-
-    def _flat(self, labels: Array) -> Array:
-        column = self.task in ("multiclass", "binary") and labels.ndim == 2 and labels.shape[1] == 1
-        return labels[:, 0] if column else labels
 
     def _predictions(self, start: int, preds: Array, labels: Array, ok: Array) -> Predictions:
         preds = preds.astype(np.float64)
         if preds.ndim == labels.ndim + 1 and preds.shape[1] == 1 and not self.softmax:
             preds = preds[:, 0]
+        if self._is_column(labels):
+            labels = labels[:, 0]
+            preds = preds[:, 0] if preds.ndim == 2 and preds.shape[1] == 1 else preds
         with np.errstate(all="ignore"):  # rows that are not ok hold anything
             odds = _log_softmax(preds, self._kind) if self.softmax else _log_odds(preds, self._kind)
             labels, valid = self._labels(labels)
         by_row = ok.reshape(-1, *[1] * (valid.ndim - 1))
         valid = valid & by_row
         return Predictions(start, odds, np.where(valid, labels, 0), valid, ok)
+
+    def _is_column(self, labels: Array) -> bool:
+        return self.task in ("multiclass", "binary") and labels.ndim == 2 and labels.shape[1] == 1
 
     def _labels(self, labels: Array) -> tuple[Array, Array]:
         if self._shares:

@@ -10,7 +10,7 @@ from evaltool.errors import EvaltoolError
 from evaltool.report.class_table import class_table
 from evaltool.report.groups import split_classes
 from evaltool.report.numbers import numbers_of
-from tests.report.small_runs import binary, long_tail, multilabel, scored, segmentation
+from tests.report.problems import binary, long_tail, multilabel, scored, segmentation
 
 
 class BelowZero(torch.nn.Module):

@@ -12,7 +12,7 @@ import evaltool
 from evaltool.metrics import AUROC, AveragePrecision
 from evaltool.report.numbers import numbers_of
 from evaltool.run.reader import open_run
-from tests.report.small_runs import binary, long_tail, multilabel, scored, segmentation
+from tests.report.problems import binary, long_tail, multilabel, scored, segmentation
 
 NONE = {"value": None, "low": None, "high": None}
 

@@ -11,12 +11,13 @@ from sklearn.metrics import balanced_accuracy_score, brier_score_loss, f1_score,
 import evaltool
 from evaltool.report import row_sample, temperature
 from evaltool.report.adjustment import TAUS
+from evaltool.report.image_counts import ImageCounts
 from evaltool.report.numbers import numbers_of
 from evaltool.report.predictions import predictions_of, with_predictions
 from evaltool.report.row_sample import Sampler, in_second_half, label_weights
 from evaltool.run.inputs import Inputs
 from evaltool.run.reader import open_run
-from tests.report.problems import gaussian, log_softmax, scored
+from tests.report.faults import gaussian, log_softmax, scored
 
 
 def found_of(preds, labels, **options):
@@ -419,6 +420,28 @@ def test_numbers_do_not_depend_on_the_blocks(problem, monkeypatch):
     assert found["advice"] == whole["advice"]
     before, after = (which["calibration"]["temperature"]["value"] for which in (whole, found))
     assert after == pytest.approx(before, rel=1e-9)
+
+
+def test_few_images_have_a_bucket_each(rng):
+    images = ImageCounts(2, 60)
+    images.add(0, *rng.integers(0, 2, (2, 60, 9)), np.ones((60, 9), bool))
+    assert (images.buckets[:, :, 0].sum(1) == 9).all()
+    many = ImageCounts(2, 100_000)
+    many.add(5000, *rng.integers(0, 2, (2, 600, 9)), np.ones((600, 9), bool))
+    assert len(many.buckets) == 512
+    assert many.buckets[:, :, 0].sum() == 5400
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64, ">f4"])
+@pytest.mark.parametrize("column", [False, True])
+def test_odd_inputs_of_binary(rng, dtype, column):
+    labels = rng.integers(0, 2, 200)
+    preds = (rng.standard_normal(200) + 2 * labels).astype(dtype)
+    expected = found_of(preds.astype(np.float32), labels, task="binary")["advice"]["adjustment"]
+    shape = (-1, 1) if column else (-1,)
+    found = found_of(preds.reshape(shape), labels.reshape(shape).astype(np.float32), task="binary")["advice"]
+    assert found["adjustment"]["tau"] == expected["tau"]
+    assert found["adjustment"]["n_rows"] == expected["n_rows"]
 
 
 def test_halves_and_hashes_are_even():

@@ -10,7 +10,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from evaltool.errors import EvaltoolError
 from evaltool.report.slices import MOST_ROWS, slices_of
-from tests.report.problems import gaussian, scored
+from tests.report.faults import gaussian, scored
 
 
 @pytest.fixture

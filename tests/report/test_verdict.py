@@ -10,7 +10,7 @@ from evaltool.report.intervals import estimate, wilson
 from evaltool.report.numbers import numbers_of
 from evaltool.report.predictions import predictions_of, with_predictions
 from evaltool.report.verdict import verdict_of
-from tests.report.problems import gaussian, scored
+from tests.report.faults import gaussian, scored
 
 LONG_TAIL = [2000] * 5 + [20] * 5
 
