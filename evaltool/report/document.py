@@ -34,7 +34,7 @@ class Imbalance(TypedDict):
     entropy: float | None  # nats
     entropy_share: float | None  # entropy / ln C, 1 for equal counts
     effective_classes: float | None  # exp(entropy)
-    lrid: float | None  # likelihood-ratio imbalance degree, -2 sum n_c ln(N / (C n_c)); Zhu 2018
+    lrid: float | None  # likelihood-ratio imbalance degree, -2 sum n_c ln(N / (C n_c)) >= 0, 0 if balanced
     gini: float | None
     n_absent: int  # classes without a label
     lorenz: list[list[float]]  # share of the classes (rarest first), share of the labels; at most 200 points
@@ -103,7 +103,7 @@ class Pair(TypedDict):
     pred: int
     count: int
     share_of_label: float | None  # count / labels of that class
-    loss: float  # sum over its samples
+    loss: float | None  # sum over its samples; None where pairs have no loss of their own
     loss_share: float | None  # of the whole loss
     mean_loss: float | None
 
@@ -200,6 +200,18 @@ class Adjustment(TypedDict):
     reason: str  # why it is not known; "" where it is
 
 
+class Correction(TypedDict):
+    """A bias per class that brings predictions to the labels' prior; fitted and measured on a half of the rows each."""
+
+    values: list[float]  # to add to the logits; one per class, of binary and one foreground class one
+    accuracy_before: float | None
+    accuracy_after: float | None
+    gain: Estimate  # of accuracy, on the held-out half
+    n_rows: int  # in the held-out half
+    torch: str
+    reason: str  # why it is not known; "" where it is
+
+
 class Threshold(TypedDict):
     """The threshold of a sigmoid that gives the best F1, from the bins of ``state.npz``."""
 
@@ -227,6 +239,7 @@ class Advice(TypedDict):
     alpha: dict[str, Any]  # values: list[float] per class (balanced, mean 1), torch: str, option: str
     prior_bias: dict[str, Any]  # values: list[float] per class, torch: str
     adjustment: Adjustment
+    correction: Correction
     thresholds: list[Threshold]  # binary and multilabel
 
 
@@ -277,8 +290,8 @@ class ChangeRow(TypedDict):
     precision_before: float | None
     precision_after: float | None
     losses: dict[str, Estimate]  # differences of the mean
-    gained: int  # wrong before, right after
-    lost: int
+    gained: int | None  # wrong before, right after; None where a row does not say which decisions are right
+    lost: int | None
 
 
 class Comparison(TypedDict):
@@ -289,10 +302,11 @@ class Comparison(TypedDict):
     n_paired: int
     n_only_first: int
     n_only_second: int
-    n_label_changed: int
+    n_label_changed: int | None  # None where a row has no single label
     rates: dict[str, dict[str, Any]]  # accuracy, balanced_accuracy: before, after, difference: Estimate
     losses: dict[str, dict[str, Any]]  # the same
     classes: list[ChangeRow]
+    groups: list[dict[str, Any]]  # mean over a group's classes: name, recall_before, recall_after, recall: Estimate
     sentences: list[str]  # what changed, in words
 
 

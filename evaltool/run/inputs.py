@@ -3,7 +3,8 @@
 ``mine`` and ``report`` need them for what the scores do not hold: all classes of a prediction.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,8 +13,8 @@ import numpy as np
 from evaltool.errors import EvaltoolError
 from evaltool.readers import Rows, as_array, open_labels, open_preds
 from evaltool.run.manifest import quick_digest
-from evaltool.run.reader import Run
-from evaltool.schema import OK, STATUSES, is_softmax
+from evaltool.run.reader import Run, ok_rows
+from evaltool.schema import is_softmax
 
 Array = np.ndarray[Any, Any]
 BLOCK_NUMBERS = 1 << 20  # predictions in a block: 8 MB of float64, and as much again for each step of what is computed
@@ -65,7 +66,7 @@ class Inputs:
         self.task: str = decisions["task"]
         self.softmax = is_softmax(self.task, decisions["foreground"])
         self._kind = decisions["preds_are"]
-        self._shares = decisions["one_hot"] or decisions["soft_labels"]
+        self._shares = self.softmax and (decisions["one_hot"] or decisions["soft_labels"])
         self._ignore_index = arguments["ignore_index"]
 
     def blocks(self, rows: int | None = None) -> Iterator[Predictions]:
@@ -78,6 +79,27 @@ class Inputs:
             stop = min(start + step, n)
             yield self._block(start, stop, status.read(stop - start))
 
+    def chosen(self, keep: Callable[[Array, Array], Array]) -> Iterator[tuple[Array, Predictions]]:
+        """Yield the rows that a rule keeps, with their indices; of the others, no prediction is computed.
+
+        Args:
+            keep: is given the indices of rows that are ok and not ignored, int64 [n], and their labels, as
+                ``Predictions`` has them; returns bool [n].
+        """
+        n = self.preds.shape[0]
+        step = max(1, BLOCK_NUMBERS // max(1, int(np.prod(self.preds.shape[1:], dtype=np.int64))))
+        status = _Statuses(self.run)
+        for start in range(0, n, step):
+            stop = min(start + step, n)
+            ok = status.read(stop - start)
+            given = as_array(self.labels.read(start, stop))
+            with np.errstate(all="ignore"):  # rows that are not ok hold anything
+                labels, valid = self._labels(given[:, 0] if self._is_column(given) else given)
+            index = np.flatnonzero(ok & valid.reshape(len(ok), -1).any(1))
+            index = index[keep(start + index, np.where(valid, labels, 0)[index])]
+            preds = as_array(self.preds.read(start, stop))
+            yield start + index, self._predictions(start, preds[index], given[index], ok[index])
+
     def rows(self, index: Array) -> Predictions:
         """Return some rows, in the order given; ``start`` is 0.
 
@@ -85,17 +107,23 @@ class Inputs:
             index: int64 [k], ascending.
         """
         ok = np.concatenate(list(_status_chunks(self.run)))[index]
-        parts = [self._block(int(i), int(i) + 1, ok[k : k + 1]) for k, i in enumerate(index)]
-        fields = ("odds", "labels", "valid", "ok")
-        joined = (np.concatenate([getattr(part, name) for part in parts]) for name in fields)
-        return Predictions(0, *joined)
+        # neighbours are read together
+        firsts = np.flatnonzero(np.diff(index, prepend=-2) != 1)
+        spans = [(int(index[i]), int(index[j - 1]) + 1) for i, j in pairwise([*firsts, len(index)])] or [(0, 0)]
+        preds, labels = (
+            np.concatenate([as_array(rows.read(*span)) for span in spans]) for rows in (self.preds, self.labels)
+        )
+        return self._predictions(0, preds, labels, ok)
 
     def _block(self, start: int, stop: int, ok: Array) -> Predictions:
-        preds = as_array(self.preds.read(start, stop)).astype(np.float64)
-        labels = as_array(self.labels.read(start, stop))
+        preds, labels = (as_array(rows.read(start, stop)) for rows in (self.preds, self.labels))
+        return self._predictions(start, preds, labels, ok)
+
+    def _predictions(self, start: int, preds: Array, labels: Array, ok: Array) -> Predictions:
+        preds = preds.astype(np.float64)
         if preds.ndim == labels.ndim + 1 and preds.shape[1] == 1 and not self.softmax:
             preds = preds[:, 0]
-        if self.task in ("multiclass", "binary") and labels.ndim == 2 and labels.shape[1] == 1:
+        if self._is_column(labels):
             labels = labels[:, 0]
             preds = preds[:, 0] if preds.ndim == 2 and preds.shape[1] == 1 else preds
         with np.errstate(all="ignore"):  # rows that are not ok hold anything
@@ -104,6 +132,9 @@ class Inputs:
         by_row = ok.reshape(-1, *[1] * (valid.ndim - 1))
         valid = valid & by_row
         return Predictions(start, odds, np.where(valid, labels, 0), valid, ok)
+
+    def _is_column(self, labels: Array) -> bool:
+        return self.task in ("multiclass", "binary") and labels.ndim == 2 and labels.shape[1] == 1
 
     def _labels(self, labels: Array) -> tuple[Array, Array]:
         if self._shares:
@@ -130,7 +161,7 @@ class _Statuses:
 
 def _status_chunks(run: Run) -> Iterator[Array]:
     for batch in run.batches(["status"]):
-        yield np.asarray(batch.column("status").to_numpy(zero_copy_only=False) == STATUSES[OK])
+        yield ok_rows(batch)
 
 
 def _log_softmax(preds: Array, kind: str) -> Array:

@@ -1,17 +1,21 @@
 """Reads a run back: what ``mine`` and ``report`` start from, a directory or what ``score`` returned."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.parquet
 
 from evaltool.errors import EvaltoolError
 from evaltool.run.manifest import FORMAT
 from evaltool.run.writer import FILES, MANIFEST, SCORES, STATE, SUMMARY
+from evaltool.schema import OK, STATUSES
 
 Array = np.ndarray[Any, Any]
 
@@ -83,6 +87,11 @@ class Run:
                 yield from file.read_row_group(group, columns=columns).to_batches()
 
 
+def ok_rows(batch: pa.RecordBatch) -> Array:
+    """Return which rows of a batch with ``status`` have scores; bool [n]."""
+    return np.asarray(pyarrow.compute.equal(batch.column("status"), STATUSES[OK]).to_numpy(zero_copy_only=False))
+
+
 def open_run(source: Any) -> Run:
     """Return a run to read: of its directory's path, or of ``Scores``.
 
@@ -101,13 +110,8 @@ def open_run(source: Any) -> Run:
             f"the run has another format\n  {path / MANIFEST}: format {manifest.get('format')!r}, expected {FORMAT}\n"
             "  Score the predictions again with this version of evaltool."
         )
-    try:
-        schema = pyarrow.parquet.read_schema(path / SCORES)
-        with np.load(path / STATE) as arrays:
-            state = dict(arrays)
-    except (OSError, ValueError, pa.ArrowInvalid) as error:
-        reason = str(error).splitlines()[0]
-        raise EvaltoolError(f"the run is damaged\n  {path}: {reason}\n  Score the predictions again.") from None
+    schema = _undamaged(path / SCORES, pyarrow.parquet.read_schema)
+    state = _undamaged(path / STATE, _arrays)
     return Run(path=path, manifest=manifest, summary=_json(path / SUMMARY), state=state, schema=schema)
 
 
@@ -143,11 +147,26 @@ def _check_whole(path: Path) -> None:
         raise EvaltoolError(f"{what}\n  {path}: no {', '.join(missing)}\n  `evaltool score` writes it; score again.")
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _undamaged(path: Path, read: Callable[[Path], Any]) -> Any:
+    """Return what a file holds; whatever its reader raises of damaged content is said of the file."""
     try:
-        content = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise EvaltoolError(f"the run is damaged\n  {path}: {error}\n  Score the predictions again.") from None
+        return read(path)
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error, pa.ArrowException) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise EvaltoolError(f"the run is damaged\n  {path}: {reason}\n  Score the predictions again.") from None
+
+
+def _arrays(path: Path) -> dict[str, Array]:
+    with path.open("rb") as file:  # NumPy leaves open what it opened and cannot read
+        arrays = np.load(file)
+        if not isinstance(arrays, np.lib.npyio.NpzFile):
+            raise ValueError("no arrays by name")
+        with arrays:
+            return dict(arrays)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    content = _undamaged(path, lambda path: json.loads(path.read_bytes()))
     if not isinstance(content, dict):
         raise EvaltoolError(f"the run is damaged\n  {path}: no JSON object\n  Score the predictions again.")
     return content

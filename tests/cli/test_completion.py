@@ -111,6 +111,10 @@ INSERTED = {
     "evaltool score p l --class-weights med": "evaltool score p l --class-weights median-frequency ",
     "evaltool score p l --class-weights pre": "evaltool score p l --class-weights preds.npy ",
     "evaltool score p l -o my": r"evaltool score p l -o my\ runs/",
+    "evaltool report my": r"evaltool report my\ runs/",
+    "evaltool report r --sp": "evaltool report r --split ",
+    "evaltool report r --split lv": "evaltool report r --split lvis ",
+    "evaltool report r --compare my": r"evaltool report r --compare my\ runs/",
     "true; evaltool losses lov": "true; evaltool losses lovasz ",
 }
 

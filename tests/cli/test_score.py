@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import resource
+import shlex
 import shutil
 import signal
 import subprocess
@@ -222,12 +223,14 @@ def test_every_option_of_the_contract_is_there(cli):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_ends_with_an_example_that_works(cli, saved, command):
     text = cli(command, "--help").stdout
-    example = text[text.index("Example:") :].splitlines()[1].split()
+    example = shlex.split(text[text.index("Example:") :].splitlines()[1])
     rng = np.random.default_rng(0)
     saved(rng.normal(size=(20, 4)).astype(np.float32), rng.integers(0, 4, 20))
     np.save("inputs.npy", rng.normal(size=(20, 4)).astype(np.float32))
     onnx_linear(Path("model.onnx"))
     shutil.copytree(Path(__file__).parents[2] / "models/onnx/focal", "models/onnx/focal")
+    if command == "report":
+        assert cli("score", "preds.npy", "labels.npy").exit_code == 0
     assert example[0] == "evaltool"
     result = cli(*example[1:])
     assert result.exit_code == 0, result.output
@@ -236,8 +239,8 @@ def test_help_ends_with_an_example_that_works(cli, saved, command):
 def test_help_imports_nothing_heavy():
     code = (
         "import sys; from click.testing import CliRunner; from evaltool.cli import main\n"
-        "for words in (['--help'], ['score', '--help'], ['predict', '--help'], ['losses', '--help']):\n"
-        "    assert CliRunner().invoke(main, words).exit_code == 0\n"
+        "for command in ('score', 'report', 'predict', 'losses', ''):\n"
+        "    assert CliRunner().invoke(main, [*command.split(), '--help']).exit_code == 0\n"
         "print([name for name in ('torch', 'numpy', 'pyarrow', 'rich') if name in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,0 +1,59 @@
+"""The threshold of each sigmoid that gives the best F1, exact at the edges of the bins that a run counts."""
+
+from typing import Any
+
+import numpy as np
+
+from evaltool.report.document import Threshold
+
+Array = np.ndarray[Any, Any]
+
+RANGE = 32.0  # the bins divide log-odds from -32 to 32
+
+
+def thresholds_of(ranking: Array, now: Array) -> list[Threshold]:
+    """Return the best threshold of each class, chosen on the very rows it is measured on.
+
+    A row is predicted positive where its probability is at least the threshold.  Where no edge does better than 0.5, it
+    is 0.5; the edges lie 64 / B nats apart.
+
+    Args:
+        ranking: int64 [K, 2, B], negatives and positives of each class by bins of the log-odds.
+        now: int64 [K, 3], predicted at 0.5 and right, predicted, and labelled positive.
+
+    Returns:
+        one per class; its numbers are None where a class has no positive.
+    """
+    return [_threshold(k, *ranking[k], *now[k].tolist()) for k in range(len(ranking))]
+
+
+def _threshold(index: int, negatives: Array, positives: Array, both: int, predicted: int, labelled: int) -> Threshold:
+    if labelled == 0:
+        return {
+            "index": index,
+            "threshold": None,
+            "f1_before": None,
+            "f1_after": None,
+            "recall_after": None,
+            "precision_after": None,
+        }
+    found = positives[::-1].cumsum()[::-1]
+    taken = found + negatives[::-1].cumsum()[::-1]
+    scores = 2 * found / (labelled + taken)
+    best = int(scores.argmax())
+    before = 2 * both / (labelled + predicted)
+    if scores[best] <= before:
+        threshold, after, hits, size = 0.5, before, both, predicted
+    else:
+        edge = -RANGE + 2 * RANGE * best / len(found)
+        # all below the first edge are in the first bin
+        threshold = 0.0 if best == 0 else float(1 / (1 + np.exp(-edge)))
+        after, hits, size = float(scores[best]), int(found[best]), int(taken[best])
+    return {
+        "index": index,
+        "threshold": threshold,
+        "f1_before": before,
+        "f1_after": after,
+        "recall_after": hits / labelled,
+        "precision_after": hits / size if size else None,
+    }
