@@ -153,7 +153,7 @@ def confusion(confusions: Mapping[str, Any], classes: Sequence[Mapping[str, Any]
         return finished(tiles, rows, height=max(240, 20 * len(block)))
     ink = alt.condition("datum.s > 0.4", alt.value("#ffffff"), alt.value(INK))
     texts = base.mark_text(fontSize=11).encode(x=x, y=y, text=alt.Text("n:Q", format=".3~s"), color=ink)
-    return finished(alt.layer(tiles, texts), rows, height=max(120, 34 * len(block)))
+    return finished(alt.layer(tiles, texts), rows, height=max(120, 40 * len(block)))
 
 
 def changes(classes: Sequence[Mapping[str, Any]]) -> Spec | None:

@@ -51,17 +51,18 @@ def test_every_chart_is_drawn_in_silence_and_without_a_network(opened, case):
     assert {name for name, *_ in charts} == undrawn, "a chart without a place, or a place without a chart"
 
 
-@pytest.mark.parametrize("width", [400, 1280])
 @pytest.mark.parametrize("case", ["multiclass", "multilabel", "segmentation", "regression", "1000 classes"])
-def test_nothing_is_wider_than_the_window(opened, case, width):
-    page = opened(DOCUMENTS[case](), width=width)
-    assert page.tab.evaluate("document.documentElement.scrollWidth") <= width
-    beyond = page.tab.evaluate(
-        """() => [...document.querySelectorAll("main *")].filter(e =>
-            !e.closest(".scroll, svg, pre, .unseen, .vega-embed details") && e.getClientRects().length &&
-            e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 120))"""
-    )
-    assert beyond == []
+def test_nothing_is_wider_than_the_window(opened, case):
+    page = opened(DOCUMENTS[case]())
+    for width in (1280, 400):
+        page.tab.set_viewport_size({"width": width, "height": 900})
+        page.tab.wait_for_function("document.documentElement.scrollWidth <= innerWidth")  # charts follow in a frame
+        beyond = page.tab.evaluate(
+            """() => [...document.querySelectorAll("main *")].filter(e =>
+                !e.closest(".scroll, svg, pre, .unseen, .vega-embed details") && e.getClientRects().length &&
+                e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 120))"""
+        )
+        assert beyond == []
 
 
 def column(page, title, table="classes"):
@@ -324,7 +325,7 @@ def test_of_more_than_a_thousand_classes_those_with_most_loss_are_listed():
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("n_classes", [1, 2, 10])
 def test_every_document_has_a_page(task, n_classes, rows):
-    for options in ({}, EVERYTHING):
+    for options in ({}, EVERYTHING) if n_classes == 2 else (EVERYTHING,):
         html = page_of(document(task, n_classes, rows=rows, **options))
         assert html.startswith("<!DOCTYPE html>")
         assert "alert(1)</script>" not in html
