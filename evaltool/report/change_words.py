@@ -56,7 +56,7 @@ def _rate(name: str, rate: Mapping[str, Any]) -> list[str]:
     points = (
         ""
         if difference["low"] is None
-        else f", 95 % interval {_points(difference['low'])} to {_points(difference['high'])}"
+        else f", 95% interval {_points(difference['low'])} to {_points(difference['high'])}"
     )
     change = (
         f"{name} went from {rate['before']:.4f} to {rate['after']:.4f} ({_points(difference['value'])} points{points})"
@@ -68,7 +68,7 @@ def _loss(name: str, loss: Mapping[str, Any]) -> list[str]:
     difference = loss["difference"]
     if difference["value"] is None:
         return []
-    ends = "" if difference["low"] is None else f", 95 % interval {difference['low']:+.4g} to {difference['high']:+.4g}"
+    ends = "" if difference["low"] is None else f", 95% interval {difference['low']:+.4g} to {difference['high']:+.4g}"
     change = f"{loss['before']:.4g} to {loss['after']:.4g} ({difference['value']:+.4g}{ends})"
     return [f"The mean {name} went from {change}: {_by_chance(difference)}."]
 
@@ -89,7 +89,7 @@ def _classes(classes: Sequence[Mapping[str, Any]]) -> list[str]:
     q_values = benjamini_hochberg(np.array([chance(row["gained"], row["lost"]) for row in changed]))
     found = [row for row, q in zip(changed, q_values, strict=True) if q <= LEVEL]
     if not found:
-        return ["No class gained or lost more samples than chance explains (McNemar's test, Benjamini-Hochberg, 5 %)."]
+        return ["No class gained or lost more samples than chance explains (McNemar's test, Benjamini-Hochberg, 5%)."]
     said = []
     for word, sign in (("gained", 1), ("lost", -1)):
         rows = [row for row in found if sign * (row["gained"] - row["lost"]) > 0]

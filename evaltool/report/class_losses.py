@@ -35,7 +35,7 @@ def class_losses(
     """Return the losses of each class, and of each of some groups of classes, by the loss's column.
 
     Mean and share are exact, from ``state.npz``.  A quantile is the middle of the bin of the order statistic at
-    floor(q (n - 1)), off by 1/32 (3.2 %) of itself at most.  Intervals are percentiles of a Poisson bootstrap of the
+    floor(q (n - 1)), off by 1/32 (3.2%) of itself at most.  Intervals are percentiles of a Poisson bootstrap of the
     bins, widened where samples are few.  Quantiles and intervals are None where a sample has no single label, and
     intervals of fewer than two samples.
 

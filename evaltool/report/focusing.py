@@ -65,7 +65,7 @@ def _suggestion(rows: list[GammaRow], counts: Array, entropy: Array, unit: str) 
     wrong = np.nan_to_num(edges()[:-1], nan=-1.0) >= -np.log(CONFIDENTLY_WRONG)
     if hardest > MOST and entropy[wrong].sum() > MOST * entropy.sum():
         return 0.0, (
-            f"The hardest 1 % of the {unit} carries {_percent(hardest)} of the cross-entropy, and the model gives "
+            f"The hardest 1% of the {unit} carries {_percent(hardest)} of the cross-entropy, and the model gives "
             f"the labels of {_percent(counts[wrong].sum() / n)} of them all a probability below {CONFIDENTLY_WRONG:g}: "
             f"wrong labels look like this, and a larger gamma would chase them. Look at these {unit} first."
         )
@@ -89,4 +89,4 @@ def _suggestion(rows: list[GammaRow], counts: Array, entropy: Array, unit: str) 
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.0f} %"
+    return f"{100 * share:.2g}%" if share < 0.995 else f"{100 * share:.0f}%"

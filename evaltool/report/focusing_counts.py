@@ -19,7 +19,7 @@ class OddsCounts:
     """Counts decisions by the log-odds against their label.
 
     A focal loss (1 - p)^gamma (-log p) rises with u, whatever gamma is.  A bin is 1/256 of a nat wide: its middle gives
-    the mean of the losses in it within 0.01 %.
+    the mean of the losses in it within 0.01%.
     """
 
     def __init__(self) -> None:

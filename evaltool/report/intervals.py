@@ -1,4 +1,4 @@
-"""95 % intervals: Wilson's for proportions, a Poisson bootstrap of the counts for what has no formula.
+"""95% intervals: Wilson's for proportions, a Poisson bootstrap of the counts for what has no formula.
 
 A bootstrap that weights each sample by an independent Poisson(1) number makes every cell of a table of samples an
 independent Poisson(count) number, so that replicates are drawn from the counts alone, exactly, whatever N is, and from
@@ -16,7 +16,7 @@ from evaltool.report.document import Estimate
 
 Array = np.ndarray[Any, Any]
 
-Z = 1.959963984540054  # 97.5 % quantile of the normal distribution
+Z = 1.959963984540054  # 97.5% quantile of the normal distribution
 TAILS = (0.025, 0.975)
 REPLICATES, FEWEST_REPLICATES = 200, 40
 MOST_DRAWS = 1 << 25  # of one statistic: about a second
@@ -205,7 +205,7 @@ class Resampler:
 
 
 def percentile_bounds(replicates: Array) -> tuple[Array, Array]:
-    """Return the 2.5 % and 97.5 % quantiles of replicates [r, ...], each [...].
+    """Return the 2.5% and 97.5% quantiles of replicates [r, ...], each [...].
 
     Undefined replicates (NaN) are left out. There is no interval (NaN) where they are more than half, nor where all are
     equal: counts that cannot vary, as of a class that is always found, say nothing of what may vary in others.
@@ -240,7 +240,7 @@ def widened_bounds(values: Array, low: Array, high: Array, n: Array) -> tuple[Ar
         n: samples behind each value, [k].
     """
     freedom = np.maximum(np.asarray(n, np.float64) - 1, 1)
-    # Student's quantile by the normal one (Cornish and Fisher); 2.5 % too small for two degrees of freedom
+    # Student's quantile by the normal one (Cornish and Fisher); 2.5% too small for two degrees of freedom
     student = Z + (Z**3 + Z) / (4 * freedom) + (5 * Z**5 + 16 * Z**3 + 3 * Z) / (96 * freedom**2)
     student += (3 * Z**7 + 19 * Z**5 + 17 * Z**3 - 15 * Z) / (384 * freedom**3)
     factor = student / Z * np.sqrt((freedom + 1) / freedom)

@@ -7,6 +7,7 @@ from typing import Any
 from evaltool.report import formats
 from evaltool.report.formats import count, interval, number, percent, points, signed, times, words
 
+LONGEST_COMMAND = 600
 WORST = 5  # classes, confusions and actions
 NAME_LENGTH = 60
 HEADINGS = {
@@ -75,7 +76,7 @@ def _key_numbers(document: Mapping[str, Any]) -> list[str]:
     losses = [(f"mean {name}", number(stats["mean"]), "") for name, stats in document["losses"].items()]
     rows += [row for row in losses if row[1] != formats.UNKNOWN]
     cells = [tuple(escaped(cell) for cell in row) for row in rows[:16]]
-    return _table(("", "value", "95 % interval"), cells) if rows else []
+    return _table(("", "value", "95% interval"), cells) if rows else []
 
 
 def _groups(document: Mapping[str, Any]) -> list[str]:
@@ -146,13 +147,16 @@ def _actions(document: Mapping[str, Any]) -> list[str]:
     lines = ["**What to try**", ""]
     for place, action in enumerate(advice["actions"][:WORST], 1):
         lines.append(f"{place}. {escaped(action['title'])}: {escaped(action['why'])}")
-        command = formats.printable(action["command"])
-        if command and len(command) <= 300:
+        command = [_indented(line) for line in action["command"].splitlines()]
+        if command and sum(map(len, command)) <= LONGEST_COMMAND:
             # a fence longer than any run of backticks inside
-            fence = "`" * (1 + max((len(run) for run in re.findall("`+", command)), default=0))
-            space = " " if "`" in command else ""
-            lines.append(f"   {fence}{space}{command}{space}{fence}")
+            fence = "`" * max(3, 1 + max(len(run) for run in re.findall("`*", action["command"])))
+            lines += ["", *(f"   {line}".rstrip() for line in (fence, *command, fence)), ""]
     return [*lines, ""]
+
+
+def _indented(line: str) -> str:
+    return line[: len(line) - len(line.lstrip(" "))] + formats.printable(line)
 
 
 def _comparison(document: Mapping[str, Any]) -> list[str]:
@@ -189,5 +193,5 @@ def _comparison(document: Mapping[str, Any]) -> list[str]:
     if not rows:
         return lines
     return lines + _table(
-        ("", "before", "after", "change", "95 % interval"), [[escaped(cell) for cell in row] for row in rows[:16]]
+        ("", "before", "after", "change", "95% interval"), [[escaped(cell) for cell in row] for row in rows[:16]]
     )

@@ -3,6 +3,7 @@
 from typing import Any
 
 from evaltool.report.document import ClassRow, Estimate, Verdict
+from evaltool.report.formats import class_labels
 from evaltool.report.head_tail import HeadTail
 
 NAMED = 3  # classes in a sentence
@@ -10,18 +11,17 @@ LONGEST_NAME = 40
 
 
 def percent(share: float | None) -> str:
-    """Return a share as it is read: 4.2 %, 43 %, 99.6 %."""
+    """Return a share as it is read: 4.2%, 43%, 99.6%."""
     if share is None:
         return "an unknown share"
-    text = f"{share:.0%}" if 0.1 <= share <= 0.99 or share in (0, 1) else f"{share:.1%}"
-    return f"{text[:-1]} %"
+    return f"{share:.0%}" if 0.1 <= share <= 0.99 or share in (0, 1) else f"{share:.1%}"
 
 
 def points(gap: Estimate) -> str:
     """Return a difference of shares with its interval, in points of a percent."""
     value, low, high = (None if gap[end] is None else 100 * float(gap[end] or 0.0) for end in ("value", "low", "high"))
     text = "an unknown number of points" if value is None else f"{_whole(value)} points"
-    return text if low is None or high is None else f"{text} (95 % interval {_whole(low)} to {_whole(high)})"
+    return text if low is None or high is None else f"{text} (95% interval {_whole(low)} to {_whole(high)})"
 
 
 def _whole(number: float) -> str:
@@ -29,9 +29,8 @@ def _whole(number: float) -> str:
 
 
 def named(document: dict[str, Any], index: int) -> str:
-    """Return a class's name, shortened where it is very long."""
-    name = str(document["names"][index]) if index < len(document["names"]) else str(index)
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+    """Return a class's name as all views have it, shortened where it is very long."""
+    return class_labels(document["names"], length=LONGEST_NAME)[index]
 
 
 def imbalance_sentence(document: dict[str, Any], imbalance: str, compared: HeadTail) -> str:
@@ -164,7 +163,7 @@ def regression_verdict(document: dict[str, Any], fewest: int) -> Verdict:
     return {
         "imbalance": "none",
         "sentences": [
-            f"{none}; {opening}: the worst 1 % of the samples carry {percent(share)} of {column}.",
+            f"{none}; {opening}: the worst 1% of the samples carry {percent(share)} of {column}.",
             f"The worst tenth carries {percent(tenth)} and the better half {percent(half)}; the median of {column} is "
             f"{_number(loss['p50'])}, its mean {_number(loss['mean'])}, its largest {_number(loss['max'])}.",
             first,

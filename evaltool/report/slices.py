@@ -5,7 +5,7 @@ only (a permutation test would need all rows at once), and the larger p-value co
 rows there may be no large loss by chance, and Welch's test takes the small spread for certainty; Student's, with one
 variance for all, does not.  It is the other way round where one large loss makes a group's mean.  Groups of fewer than
 10 rows get no p-value.  What is tested many times is found
-by chance as often: Benjamini and Hochberg's q-values hold the share of false findings at 5 %.
+by chance as often: Benjamini and Hochberg's q-values hold the share of false findings at 5%.
 """
 
 from collections.abc import Sequence

@@ -33,7 +33,7 @@ class Welch(NamedTuple):
     """The difference of two means; float64 [G]."""
 
     difference: Array
-    half_width: Array  # of its 95 % interval
+    half_width: Array  # of its 95% interval
     p_value: Array  # two-sided; NaN where a variance is not known, or both are 0 and the means differ
 
 
@@ -67,7 +67,7 @@ def pooled_p_value(a: Moments, b: Moments) -> Array:
 
 
 def mean_bounds(of: Moments) -> tuple[Array, Array]:
-    """Return the ends of Student's 95 % interval of each mean; NaN where n < 2."""
+    """Return the ends of Student's 95% interval of each mean; NaN where n < 2."""
     half = np.full(of.n.shape, np.nan)
     known = of.n > 1
     half[known] = quantile(of.n[known] - 1.0) * np.sqrt(of.variance[known] / of.n[known])
@@ -83,7 +83,7 @@ def two_sided(t: Array, freedom: Array) -> Array:
 
 
 def quantile(freedom: Array) -> Array:
-    """Return the t that chance leaves, within its two signs, 95 % of the time: Newton's steps from the normal's 1.96.
+    """Return the t that chance leaves, within its two signs, 95% of the time: Newton's steps from the normal's 1.96.
 
     Right of 0 the chance falls and is convex, so that steps from below never pass the solution.
     """

@@ -86,7 +86,7 @@ def _worst(document: Mapping[str, Any], labels: Sequence[str]) -> Table | None:
     table = _table(
         "Lowest recall",
         ("class", "group"),
-        ("labels", "recall", "95 % interval", "precision", f"{loss} share", "ratio"),
+        ("labels", "recall", "95% interval", "precision", f"{loss} share", "ratio"),
     )
     for row in rows:
         own = row["losses"].get(loss)

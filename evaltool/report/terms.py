@@ -25,8 +25,8 @@ TERMS = {
     "loss share ratio": "Loss share over label share: above 1 where a class is harder than its size says.",
     "mean loss": "Mean of the loss over the labels of a class.",
     "p50": "Median of the loss over the labels of a class.",
-    "p90": "90 % of the labels of a class have a smaller loss.",
-    "p99": "99 % of the labels of a class have a smaller loss.",
+    "p90": "90% of the labels of a class have a smaller loss.",
+    "p99": "99% of the labels of a class have a smaller loss.",
     "accuracy": "Share of the labels predicted right.",
     "balanced accuracy": "Mean recall over the classes that have labels: each class counts the same.",
     "macro F1": "Mean F1 over the classes.",
@@ -40,9 +40,9 @@ TERMS = {
     "temperature": "Dividing the logits by T makes confident predictions less so (T > 1) without changing which class "
     "wins.",
     "NLL": "Mean negative log-probability of the label.",
-    "95 % interval": "Where the number would fall in 95 of 100 data sets of this size; Wilson's for proportions, "
+    "95% interval": "Where the number would fall in 95 of 100 data sets of this size; Wilson's for proportions, "
     "a Poisson bootstrap's for the rest.",
-    "q value": "Benjamini-Hochberg: among groups with a q value below 0.05, about 5 % are expected to be chance.",
+    "q value": "Benjamini-Hochberg: among groups with a q value below 0.05, about 5% are expected to be chance.",
     "tau": "Logit adjustment subtracts tau · log prior from the logits before the largest one is taken (Menon 2021).",
     "gained": "Samples that were wrong in the first run and are right in the second.",
     "lost": "Samples that were right in the first run and are wrong in the second.",

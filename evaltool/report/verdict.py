@@ -26,7 +26,7 @@ def verdict_of(document: dict[str, Any]) -> Verdict:
     - "unknown": fewer than 20 scored samples (10 images), fewer than two classes with labels, or fewer than 10 in
       the tail.
     - "none": the largest class is less than 1.5 times the smallest.
-    - "problem": the recall of the head is at least 0.10 above that of the tail, and the 95 % interval of the difference
+    - "problem": the recall of the head is at least 0.10 above that of the tail, and the 95% interval of the difference
       leaves out 0.  The same difference between precisions is one the other way round, where the tail is predicted at
       least twice as often as it is labelled, by a model that finds half of the head: a shifted prior.
     - "minor": the difference is above 0 beyond chance, and at least 0.03, but below 0.10; or precisions are 0.10 apart

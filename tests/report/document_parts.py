@@ -291,10 +291,10 @@ def advice(counts: np.ndarray, names: list[str], task: str) -> dict[str, Any]:
             },
             {
                 "title": f"Relabel the hardest samples of {names[-1]}",
-                "why": "they carry 31 % of the loss",
+                "why": "they carry 31% of the loss",
                 "command": "evaltool mine preds.run --by ce --top 500",
             },
-            {"title": "Collect more samples of the few classes", "why": "recall there is 41 %", "command": ""},
+            {"title": "Collect more samples of the few classes", "why": "recall there is 41%", "command": ""},
         ],
         "weights": [
             {"rule": rule, "weights": weights, "torch": f"weight = {tensor}", "option": f"--class-weights {rule}"}

@@ -80,7 +80,7 @@ def test_newcombes_interval_is_his():
 
 @pytest.mark.parametrize("moved", [0.0, 0.3], ids=["same labels", "corrected labels"])
 def test_intervals_hold_what_they_say(rng, moved):
-    """The share of 95 % intervals that hold the truth, of recall of a class, of the mean of classes, and of a loss."""
+    """The share of 95% intervals that hold the truth, of recall of a class, of the mean of classes, and of a loss."""
     held = np.zeros(3)
     trials, n = 400, 120
     for _ in range(trials):
@@ -104,7 +104,7 @@ def test_intervals_hold_what_they_say(rng, moved):
             )
         ):
             held[k] += estimate["low"] <= value <= estimate["high"]
-    # 400 trials of 95 %: a standard deviation is 1.1 %; Newcombe's interval is somewhat conservative
+    # 400 trials of 95%: a standard deviation is 1.1%; Newcombe's interval is somewhat conservative
     assert (held / trials > 0.92).all(), held / trials
     assert (held / trials < 0.99).all(), held / trials
 

@@ -86,7 +86,7 @@ def test_poisson_replicates_spread_as_a_plain_bootstrap_of_samples(rng):
     counts = np.bincount(samples, minlength=4)
     plain = [weights[rng.choice(samples, len(samples))].mean() for _ in range(4000)]
     ours = Resampler(replicates=4000).replicate(counts, lambda c: c @ weights / c.sum(1), "mean")
-    # 4,000 replicates tell a standard deviation to 1.1 %
+    # 4,000 replicates tell a standard deviation to 1.1%
     assert ours.std() == pytest.approx(np.std(plain), rel=0.06)
     assert ours.mean() == pytest.approx(np.mean(plain), rel=0.01)
 
@@ -100,7 +100,7 @@ def test_bootstrap_interval_covers(rng):
         counts = rng.multinomial(500, chance)
         result = Resampler().interval(counts, lambda c: c @ values / c.sum(1), "mean")
         covered.append(result["low"] <= truth <= result["high"])
-    assert 0.91 <= np.mean(covered) <= 0.98  # 200 replicates, 600 trials: +-1.7 % at two sigma
+    assert 0.91 <= np.mean(covered) <= 0.98  # 200 replicates, 600 trials: +-1.7% at two sigma
 
 
 def test_the_same_counts_give_the_same_numbers_whatever_was_drawn_before():

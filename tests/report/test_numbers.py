@@ -121,7 +121,7 @@ def test_class_losses_are_those_of_the_columns(problem, loss):
 
 
 def test_the_interval_of_a_mean_is_around_the_exact_one(rng):
-    """Losses at the lower ends of their bins are 3 % below the middles, and the interval is 0.2 % wide."""
+    """Losses at the lower ends of their bins are 3% below the middles, and the interval is 0.2% wide."""
     entropy = rng.choice([1.001, 1.0635], 4000)
     preds = np.stack([np.zeros(4000), np.log(np.expm1(entropy))], 1)
     mean = numbers_of(scored(preds, np.zeros(4000, int)))["classes"][0]["losses"]["ce"]["mean"]
@@ -387,7 +387,7 @@ def test_intervals_are_as_wide_as_a_plain_bootstrap_of_samples(problem, rng):
     }
     for name, (estimate, statistic) in here.items():
         spread = plain_bootstrap(preds, labels, statistic, rng, 200).std()
-        # two spreads of 200 replicates each: 7 % a standard deviation; Student's factor of 100 samples 2 %
+        # two spreads of 200 replicates each: 7% a standard deviation; Student's factor of 100 samples 2%
         assert estimate["high"] - estimate["low"] == pytest.approx(2 * 1.96 * spread, rel=0.25), name
     losses = {
         "mean": (ours["losses"]["ce"]["mean"], lambda e, y: e[y == 2].mean()),

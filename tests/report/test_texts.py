@@ -60,10 +60,13 @@ def test_an_escaped_name_has_no_sign_left_that_means_something(name):
         assert text.count(sign) == text.count("\\" + sign) + (sign == "#") * text.count("&#")
 
 
-def test_a_command_with_backticks_stays_one_piece_of_code():
+def test_a_command_stays_one_piece_of_code():
     found = document("multiclass", 3)
     found["advice"]["actions"][0]["command"] = "evaltool mine `pwd`"
-    assert "`` evaltool mine `pwd` ``" in markdown_of(found)
+    found["advice"]["actions"][1]["command"] = "import torch\n\nfor _ in '```':\n    print(_)"
+    text = markdown_of(found)
+    assert "\n   ```\n   evaltool mine `pwd`\n   ```\n" in text
+    assert "\n   ````\n   import torch\n\n   for _ in '```':\n       print(_)\n   ````\n" in text
 
 
 def test_a_name_moves_no_cursor():

@@ -218,4 +218,4 @@ def test_the_gap_of_chance_is_rarely_called_a_problem():
         n = [2000, 60]
         recalls = [rng.binomial(k, 0.8) / k for k in n]
         wrong += verdict_of(by_hand(n, recalls))["imbalance"] in ("problem", "minor")
-    assert wrong <= 12  # 2.5 % of one side, and what has the size
+    assert wrong <= 12  # 2.5% of one side, and what has the size

@@ -62,7 +62,7 @@
     if (Array.isArray(value) && value.length === 3) {
       const [low, high] = value.slice(1).map(FORMS[column.kind]);
       const text = ["points", "signed"].includes(column.kind) ? `${low} to ${high}` : `${low.replace(/[%×]$/, "")}–${high.replace(/[%×]$/, "")}`;
-      cell.append(element("small", text, { class: "interval", title: `95 % interval: ${low} to ${high}` }));
+      cell.append(element("small", text, { class: "interval", title: `95% interval: ${low} to ${high}` }));
     }
     if (tint) tinted(cell, first(value));
     return cell;
