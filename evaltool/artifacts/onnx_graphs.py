@@ -5,9 +5,10 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 import evaltool
@@ -16,6 +17,7 @@ from evaltool.artifacts.signature import Signature
 
 OPSET, IR_VERSION = 18, 10
 LOSS = ("loss",)
+LONG = 1024  # elements
 
 # what every runtime computes alike to the last digits; LogSoftmax, Softplus, Sigmoid and the like lose the tails
 PRIMITIVES = frozenset(
@@ -123,8 +125,22 @@ def _strip(model: onnx.ModelProto) -> None:
     for item in [*graph.node, *graph.initializer, *graph.input, *graph.output]:
         item.doc_string = ""
         del item.metadata_props[:]
+    _shorten(graph)
     for number, node in enumerate(graph.node):
         node.name = f"{node.op_type}_{number}"
+
+
+def _shorten(graph: onnx.GraphProto) -> None:
+    """Let runtimes fill in large constants of one number, such as the empty counts of a metric."""
+    for tensor in list(graph.initializer):
+        values = numpy_helper.to_array(tensor)
+        if values.size < LONG or (values != values.flat[0]).any():
+            continue
+        shape = numpy_helper.from_array(np.array(values.shape, np.int64), f"{tensor.name}_shape")
+        value = numpy_helper.from_array(values.reshape(-1)[:1])
+        graph.node.insert(0, helper.make_node("ConstantOfShape", [shape.name], [tensor.name], value=value))
+        graph.initializer.remove(tensor)
+        graph.initializer.append(shape)
 
 
 def _widen(graph: onnx.GraphProto, name: str, code: int, dtype: str) -> None:

@@ -1,11 +1,12 @@
-"""The registries of losses and metrics by name, and the SPEC that names a loss with its parameters.
+"""The registries of losses and metrics by name, and the SPEC that names one with its parameters.
 
-Nothing here imports torch before a loss is built, so that a misspelt name or parameter is answered at once.
+Nothing here imports torch before one is built, so that a misspelt name or parameter is answered at once.
 """
 
 from evaltool.catalogue.entries import CATALOGUE, NOTATION, LossEntry
 from evaltool.catalogue.metric_entries import METRICS, SET_BY_TASK, MetricEntry
-from evaltool.catalogue.names import OTHER_NAMES, unknown_loss
+from evaltool.catalogue.metric_spec import MetricSpec, build_metric, parse_metric
+from evaltool.catalogue.names import OTHER_NAMES, unknown_loss, unknown_metric, unknown_subject
 from evaltool.catalogue.spec import (
     SET_BY_SCORER,
     LossSpec,
@@ -14,6 +15,7 @@ from evaltool.catalogue.spec import (
     entry_of,
     loss_class,
     parse_spec,
+    split_spec,
 )
 
 __all__ = [
@@ -26,10 +28,16 @@ __all__ = [
     "LossEntry",
     "LossSpec",
     "MetricEntry",
+    "MetricSpec",
     "build_loss",
+    "build_metric",
     "check_column_name",
     "entry_of",
     "loss_class",
+    "parse_metric",
     "parse_spec",
+    "split_spec",
     "unknown_loss",
+    "unknown_metric",
+    "unknown_subject",
 ]

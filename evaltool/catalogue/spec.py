@@ -4,6 +4,7 @@ import difflib
 import importlib
 import inspect
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -42,26 +43,37 @@ def parse_spec(text: str) -> LossSpec:
     Raises:
         EvaltoolError: the loss or a parameter is unknown, or the column's name is not one.
     """
-    head, _, tail = text.partition(":")
-    column, equals, name = head.rpartition("=")
-    name = name.strip()
-    column = column.strip() if equals else name.replace("-", "_")
+    where = f"--loss {text}"
+    column, name, tail = split_spec(text)
     if name not in CATALOGUE:
-        raise unknown_loss(name, f"--loss {text}")
-    check_column_name(column, f"--loss {text}")
-    spec = LossSpec(column, name, _parameters(text, name, tail), text)
+        raise unknown_loss(name, where)
+    check_column_name(column, where)
+    spec = LossSpec(column, name, spec_parameters(name, tail, where), text)
     _check_parameters(spec)
     return spec
 
 
+def split_spec(text: str) -> tuple[str, str, str]:
+    """Return the column or artifact that a SPEC names, the loss or metric, and its parameters as text."""
+    head, _, tail = text.partition(":")
+    column, equals, name = head.rpartition("=")
+    name = name.strip()
+    return column.strip() if equals else name.replace("-", "_"), name, tail
+
+
 def check_column_name(column: str, where: str) -> None:
     """Raise EvaltoolError if column cannot name a loss column; ``where`` is what the user wrote."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", column):
-        raise EvaltoolError(
-            f"{column!r} cannot name a column\n  {where}\n  Use lower-case letters, digits and _, a letter first."
-        )
+    check_plain_name(column, "a column", where)
     if column in COLUMN_MEANINGS or column == "id":
         raise EvaltoolError(f"the column {column!r} is taken\n  {where}\n  Choose another name.")
+
+
+def check_plain_name(name: str, what: str, where: str) -> None:
+    """Raise EvaltoolError if a name is more than lower-case letters, digits and _."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise EvaltoolError(
+            f"{name!r} cannot name {what}\n  {where}\n  Use lower-case letters, digits and _, a letter first."
+        )
 
 
 def loss_class(name: str) -> type["nn.Module"]:
@@ -85,35 +97,44 @@ def build_loss(spec: LossSpec, **set_by_scorer: Any) -> "nn.Module":
         EvaltoolError: a parameter is outside its range.
     """
     cls = loss_class(spec.name)
-    takes = inspect.signature(cls).parameters
-    arguments = {name: value for name, value in set_by_scorer.items() if name in takes}
+    accepted, known = inspect.signature(cls).parameters, spec.entry.parameters
+    arguments = {name: value for name, value in set_by_scorer.items() if name in accepted}
     try:
         return cls(**arguments, **spec.parameters)
     except ValueError as error:
-        raise EvaltoolError(f"bad parameter of the loss {spec.name}\n  {error}\n  {_takes(spec.entry)}") from None
+        raise EvaltoolError(f"bad parameter of the loss {spec.name}\n  {error}\n  {takes(known)}") from None
 
 
-def _takes(entry: LossEntry) -> str:
-    return f"It takes {', '.join(entry.parameters)}." if entry.parameters else "It takes none."
+def takes(parameters: Collection[str]) -> str:
+    """Return the sentence that says what parameters there are."""
+    return f"It takes {', '.join(parameters)}." if parameters else "It takes none."
 
 
 def _check_parameters(spec: LossSpec) -> None:
-    known = spec.entry.parameters
     for name in spec.parameters:
         if name in SET_BY_SCORER:
             raise EvaltoolError(
                 f"{name} is no parameter of a single loss\n  --loss {spec.text}\n  It is the same for every loss and "
                 "follows from the task, the kind of the predictions and --ignore-index."
             )
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
+    check_known(spec.parameters, spec.entry.parameters, spec.name, f"--loss {spec.text}")
+
+
+def check_known(given: Collection[str], known: Collection[str], name: str, where: str) -> None:
+    """Raise EvaltoolError if a loss or metric has no parameter of a given name."""
+    for parameter in given:
+        if parameter not in known:
+            near = difflib.get_close_matches(parameter, known, n=1)
             meant = f"Did you mean {near[0]}? " if near else ""
-            raise EvaltoolError(
-                f"{spec.name} has no parameter {name!r}\n  --loss {spec.text}\n  {meant}{_takes(spec.entry)}"
-            )
+            raise EvaltoolError(f"{name} has no parameter {parameter!r}\n  {where}\n  {meant}{takes(known)}")
 
 
-def _parameters(text: str, name: str, tail: str) -> dict[str, Any]:
+def spec_parameters(name: str, tail: str, where: str) -> dict[str, Any]:
+    """Return the parameters that follow a name in a SPEC: numbers, lists, words, None, True and False.
+
+    Raises:
+        EvaltoolError: one is given twice, or is not written parameter=value; ``where`` is what the user wrote.
+    """
     parameters: dict[str, Any] = {}
     key = ""
     for piece in re.split(r",(?![^\[]*\])", tail) if tail.strip() else []:
@@ -121,14 +142,14 @@ def _parameters(text: str, name: str, tail: str) -> dict[str, Any]:
         if equals:
             key = left.strip()
             if key in parameters:
-                raise EvaltoolError(f"the parameter {key!r} is given twice\n  --loss {text}\n  Give it once.")
+                raise EvaltoolError(f"the parameter {key!r} is given twice\n  {where}\n  Give it once.")
             parameters[key] = _value(right.strip())
         elif key and not isinstance(parameters[key], (str, bool)) and parameters[key] is not None:
             before = parameters[key] if isinstance(parameters[key], list) else [parameters[key]]
             parameters[key] = [*before, _value(piece.strip())]
         else:
             raise EvaltoolError(
-                f"{piece.strip()!r} is not parameter=value\n  --loss {text}\n  Write {name}:parameter=value,..."
+                f"{piece.strip()!r} is not parameter=value\n  {where}\n  Write {name}:parameter=value,..."
             )
     return parameters
 

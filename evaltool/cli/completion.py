@@ -1,7 +1,7 @@
 """Completion in bash, zsh and fish: what can be typed next, and where click's shell scripts need help."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import click
 from click.shell_completion import (
@@ -14,18 +14,25 @@ from click.shell_completion import (
     split_arg_string,
 )
 
-from evaltool.catalogue import CATALOGUE
+from evaltool.catalogue import CATALOGUE, METRICS, LossEntry, MetricEntry
 from evaltool.schema import WEIGHT_WORDS
 
 Items = list["CompletionItem[str]"]
 
 
 def loss_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:
-    """Return the losses whose name begins so, of the task if one is given, without those given already."""
+    """Return the losses whose name begins so, of the task if one is given, without those given already.
+
+    They are metrics where those are asked for.
+    """
+    return _names(METRICS if ctx.params.get("metrics") else CATALOGUE, ctx, incomplete)
+
+
+def _names(registry: Mapping[str, LossEntry | MetricEntry], ctx: click.Context, incomplete: str) -> Items:
     task, given = ctx.params.get("task"), ctx.params.get("names") or ()
     return [
         CompletionItem(name, help=entry.formula)
-        for name, entry in CATALOGUE.items()
+        for name, entry in registry.items()
         if name.startswith(incomplete) and name not in given and task in (None, "auto", *entry.tasks)
     ]
 
@@ -47,6 +54,22 @@ def specs(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:
         return [CompletionItem(f"{start}{parameter}={rule}") for rule in rules if rule.startswith(value)]
     given = {piece.partition("=")[0] for piece in done.split(",")}
     return [CompletionItem(f"{start}{key}=") for key in entry.parameters if key.startswith(last) and key not in given]
+
+
+def artifacts(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:
+    """Return SPECs of losses and metrics that begin so."""
+    head, colon, tail = incomplete.partition(":")
+    start, equals, name = head.rpartition("=")
+    if not colon:
+        metrics = [CompletionItem(start + equals + item.value, help=item.help) for item in _names(METRICS, ctx, name)]
+        return [*specs(ctx, param, incomplete), *metrics]
+    if name not in METRICS:
+        return specs(ctx, param, incomplete)
+    done, comma, last = tail.rpartition(",")
+    known = [*(["loss"] if METRICS[name].of_loss else []), *METRICS[name].parameters]
+    given = {piece.partition("=")[0] for piece in done.split(",")}
+    start = head + colon + done + comma
+    return [CompletionItem(f"{start}{key}=") for key in known if key.startswith(last) and key not in given]
 
 
 def paths(kind: str, words: tuple[str, ...] = ()) -> Callable[[click.Context, click.Parameter, str], Items]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from evaltool.cli.completion import paths, specs
+from evaltool.catalogue import METRICS
+from evaltool.cli.completion import artifacts, paths
 from evaltool.cli.parameters import Device, loss_options
 from evaltool.schema import KINDS, PROGRESS, TASKS
 
@@ -16,10 +17,12 @@ FORMATS = ("torchscript", "onnx", "pt2")
 
 @click.command(
     "export",
-    short_help="Write losses as TorchScript, ONNX or pt2 files.",
-    epilog="\b\nExample:\n  evaltool export focal ce:label_smoothing=0.1 -o exported --rank 2",
+    short_help="Write losses and metrics as TorchScript, ONNX or pt2 files.",
+    epilog=f"Metrics: {', '.join(METRICS)}.\n\n\b\nExamples:\n"
+    "  evaltool export focal ce:label_smoothing=0.1 -o exported --rank 2\n"
+    "  evaltool export auroc loss-quantiles:loss=focal --num-classes 10 -o exported",
 )
-@click.argument("losses", metavar="LOSS...", nargs=-1, required=True, shell_complete=specs)
+@click.argument("losses", metavar="LOSS...", nargs=-1, required=True, shell_complete=artifacts)
 @click.option(
     "-o",
     "--output",
@@ -46,7 +49,10 @@ FORMATS = ("torchscript", "onnx", "pt2")
 @click.option(
     "--task",
     type=click.Choice([*TASKS, "foreground"]),
-    help="What the loss is of, where it may be of several; foreground is a segmentation of one class, preds [N, *S].",
+    help="What it is of, where it may be of several; foreground is a segmentation of one class, preds [N, *S].",
+)
+@click.option(
+    "--num-classes", type=click.IntRange(1), metavar="C", help="Of the preds, for metrics that count by class."
 )
 @click.option("--preds-are", type=click.Choice(KINDS), default="logits", show_default=True, help="The kind of preds.")
 @loss_options
@@ -79,7 +85,9 @@ def command(losses: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Write each LOSS to files that need no evaltool: TorchScript, ONNX or pt2.
 
     LOSS is a name or SPEC as in `evaltool score --loss`, where `hard=focal:gamma=5` names the artifact; or `scorecard`
-    (every column of `evaltool score` in one graph), or `metrics` (the same without losses). Each file is run again in
+    (every column of `evaltool score` in one graph), or `metrics` (the same without losses); or a metric of many
+    samples as in `evaltool losses --metrics`, of one task (multiclass unless --task says otherwise): in ONNX its value
+    of a batch, in TorchScript with update, compute, reset, state and merge as well. Each file is run again in
     its own runtime and compared with float64; the worst error goes into its manifest. A file that is off is deleted,
     and the exit status is 1.
     """

@@ -18,8 +18,8 @@ from evaltool.artifacts.pt2 import compile_pt2, load_pt2
 from evaltool.artifacts.signature import SOFTMAX, Signature, named_outputs
 from evaltool.artifacts.torchscript import METADATA, load_torchscript
 from evaltool.catalogue import CATALOGUE
-from evaltool.export.comparison import Run
-from evaltool.export.subject import Subject, columns_of, module_of
+from evaltool.export.comparison import MERGED, Run
+from evaltool.export.subject import Subject, module_of, output_names
 from evaltool.numerics.scripting import defined, saved, scripted
 
 SUFFIXES = {"torchscript": "pt", "onnx": "onnx", "pt2": "pt2"}
@@ -42,7 +42,7 @@ def write_file(
     if kind == "torchscript":
         saved(in_tuple(subject, module), path, {METADATA: json.dumps(metadata, ensure_ascii=False)})
     elif kind == "onnx":
-        graph = onnx_model(module, signature, metadata)
+        graph = onnx_model(module, signature, metadata, output_names(subject))
         either = subject["kind"] == "loss" and CATALOGUE[subject["loss"]].kind == "either"
         if either and signature.layout == SOFTMAX and signature.num_classes is None:
             refuse_one_class(graph)
@@ -62,7 +62,9 @@ def read_file(path: Path, kind: str, subject: Subject, device: str, *, trust: bo
         module = load_torchscript(path, trust=trust, device=device, extra_files=extra)
 
         def by_module(preds: Tensor, labels: Tensor) -> dict[str, Tensor]:
-            return named_outputs(module(preds.to(device), labels.to(device)), output_names(subject))
+            preds, labels = preds.to(device), labels.to(device)
+            found = named_outputs(module(preds, labels), output_names(subject))
+            return {**found, MERGED: merged_value(module, preds, labels)} if subject["kind"] == "metric" else found
 
         return by_module, json.loads(extra[METADATA] or "{}")
     if kind == "onnx":
@@ -70,7 +72,7 @@ def read_file(path: Path, kind: str, subject: Subject, device: str, *, trust: bo
         return lambda preds, labels: session.run({"preds": preds, "labels": labels}), parsed_props(session.metadata)
     package = load_pt2(path, trust=trust, device=device)
     return (
-        lambda preds, labels: named_outputs(package.run([preds, labels]), ["loss"]),
+        lambda preds, labels: named_outputs(package.run([preds, labels]), output_names(subject)),
         parsed_props({key: text for key, text in package.metadata.items() if not key.startswith("AOTI_")}),
     )
 
@@ -95,12 +97,26 @@ def refuse_one_class(model: onnx.ModelProto) -> None:
     onnx.checker.check_model(model, full_check=True)
 
 
+def merged_value(module: Any, preds: Tensor, labels: Tensor) -> Tensor:
+    """Return the value of a loaded metric that got a batch in parts, one of them through the state of a shard."""
+    third = len(preds) // 3
+    module.update(preds[:third], labels[:third])
+    shard = module.state()
+    module.reset()
+    for start, end in ((third, 2 * third), (2 * third, len(preds))):
+        module.update(preds[start:end], labels[start:end])
+    module.merge(shard)
+    value: Tensor = module.compute()
+    module.reset()
+    return value
+
+
 def in_tuple(subject: Subject, module: nn.Module) -> torch.jit.ScriptModule:
     """Return a subject's module in TorchScript; a scorecard's columns as a tuple, for servers take no dict.
 
     The dict is there too: ``columns(preds, labels)``.
     """
-    if subject["kind"] == "loss":
+    if subject["kind"] in ("loss", "metric"):
         return scripted(module)
     columns = ", ".join(f"found[{name!r}]" for name in output_names(subject))
     holder = type("ScorecardFile", (nn.Module,), {})()  # a class of its own: TorchScript keeps methods by class
@@ -110,8 +126,3 @@ def in_tuple(subject: Subject, module: nn.Module) -> torch.jit.ScriptModule:
         "def forward(self, preds, labels):\n    found = self.card(preds, labels)\n    return (" + columns + ",)\n",
         "def columns(self, preds, labels):\n    return self.card(preds, labels)\n",
     )
-
-
-def output_names(subject: Subject) -> list[str]:
-    """Return the names of a file's outputs."""
-    return ["loss"] if subject["kind"] == "loss" else columns_of(subject)

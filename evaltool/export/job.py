@@ -33,6 +33,7 @@ def export(
     ignore_index: int = -100,
     class_weights: str | Path | Sequence[float] | None = None,
     counts: str | Path | Sequence[float] | None = None,
+    num_classes: int | None = None,
     preds_dtypes: Sequence[str] = (),
     labels_dtypes: Sequence[str] = (),
     device: str = "cpu",
@@ -54,6 +55,7 @@ def export(
         ignore_index: label that counts for nothing.
         class_weights: one number per class, a file of them, or a rule on the counts.
         counts: labels of each class, or a file of them, for rules, priors and margins.
+        num_classes: C, of metrics that count by class.
         preds_dtypes: of ONNX and pt2 files: "float32" (the default), "float16".
         labels_dtypes: of ONNX and pt2 files: "int64" (the default), "int32".
         device: to compile pt2 for.
@@ -81,6 +83,7 @@ def export(
                 ignore_index=ignore_index,
                 class_weights=weights,
                 counts=numbers,
+                num_classes=num_classes,
                 warn=watcher.warned,
             ),
             formats or ("torchscript", "onnx"),

@@ -1,15 +1,25 @@
 """From what the user asks to export to subjects, with every parameter in numbers."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
-from evaltool.catalogue import CATALOGUE, LossSpec, parse_spec
+from evaltool.artifacts.signature import SOFTMAX
+from evaltool.catalogue import (
+    CATALOGUE,
+    METRICS,
+    LossSpec,
+    MetricSpec,
+    parse_metric,
+    parse_spec,
+    split_spec,
+    unknown_subject,
+)
 from evaltool.detect import Decision
 from evaltool.errors import EvaltoolError
-from evaltool.export.subject import Subject, signature_of
+from evaltool.export.subject import Subject, module_of, numbers_per_class, signature_of
 from evaltool.schema import DEFAULT_LOSSES
 from evaltool.scorer.label_counts import Counts, LabelCounts
 from evaltool.scorer.loss_columns import column_from_spec
@@ -61,11 +71,12 @@ def subjects(
     ignore_index: int,
     class_weights: Sequence[float] | str | None,
     counts: Sequence[float] | None,
+    num_classes: int | None = None,
     warn: Callable[[str], None] = lambda text: None,
 ) -> list[Subject]:
     """Return the subjects of names and SPECs; "scorecard" and "metrics" stand for those of every task, or of one.
 
-    ``warn`` is told what class weights do not apply to.
+    ``num_classes`` is what metrics need that count by class. ``warn`` is told what class weights do not apply to.
 
     Raises:
         EvaltoolError: a SPEC is wrong, does not fit the task, or two artifacts would have one name.
@@ -78,8 +89,19 @@ def subjects(
                 for card in CARDS
                 if task in (None, card, CARDS[card][0])
             ]
-        else:
+            continue
+        _, name, _ = split_spec(text)
+        if name not in CATALOGUE and name not in METRICS:
+            raise unknown_subject(name, text)
+        if name in CATALOGUE:
             found.append(_loss(parse_spec(text), task, preds_are, ignore_index, class_weights, counts))
+        else:
+            of_loss = partial(
+                _loss, preds_are=preds_are, ignore_index=ignore_index, class_weights=class_weights, counts=counts
+            )
+            found.append(
+                _metric(parse_metric(text), task or "multiclass", preds_are, ignore_index, num_classes, of_loss)
+            )
     names = [subject["name"] for subject in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -184,6 +206,56 @@ def _loss(
         "activation": activation,
     }
     return subject if task is None else {**subject, "task": task}
+
+
+def _metric(
+    spec: MetricSpec,
+    card: str,
+    preds_are: str,
+    ignore_index: int,
+    num_classes: int | None,
+    of_loss: Callable[[LossSpec, str], Subject],
+) -> Subject:
+    """Return the subject of a metric of one task, multiclass unless the user says otherwise."""
+    task, foreground = CARDS[card]
+    if task not in spec.entry.tasks:
+        raise EvaltoolError(
+            f"the metric {spec.name} does not fit the task {task}\n  {spec.text}: it is for "
+            f"{', '.join(spec.entry.tasks)}\n  `evaltool losses --metrics --task {task}` lists those that do."
+        )
+    losses = []
+    if spec.loss is not None:
+        loss = parse_spec(spec.loss)
+        item = of_loss(loss, card)
+        losses.append({"column": loss.column, "loss": item["loss"], "parameters": item["parameters"]})
+    subject = {
+        "kind": "metric",
+        "name": spec.column if card == "multiclass" else f"{spec.column}_{card}",
+        "preds_are": preds_are,
+        "ignore_index": ignore_index,
+        "metric": spec.name,
+        "parameters": spec.parameters,
+        "num_classes": num_classes,
+        "task": task,
+        "foreground": foreground,
+        "tolerance": TOLERANCE,
+        "losses": losses,
+    }
+    signature = signature_of(subject, RANKS_OF_TASK[card][-1])
+    sizes = {numbers_per_class(i["loss"], i["parameters"], signature.layout == SOFTMAX) for i in losses}
+    if sizes - {None, signature.num_classes}:
+        raise EvaltoolError(
+            f"the loss has another number of classes\n  {spec.text}: {max(filter(None, sizes))} numbers per class, "
+            f"--num-classes {num_classes}\n  Give one number per class."
+        )
+    try:
+        module_of(subject)(*signature.example())
+    except ValueError as error:  # as of a loss without a value per position
+        raise EvaltoolError(
+            f"the metric {spec.name} is not one of this task and loss\n  {spec.text}, task {card}: {error}\n"
+            "  Choose another --task or loss."
+        ) from None
+    return subject
 
 
 def _usual_task(spec: LossSpec) -> str:

@@ -1,8 +1,9 @@
 """What an artifact computes, as JSON holds it: enough to build the module again, so that anyone can check a file.
 
-A subject has ``kind`` ("loss", "metrics" or "scorecard"), ``name``, ``preds_are`` and ``ignore_index``. A loss has
-``loss`` (its registry name), ``parameters`` and ``activation``; the others have ``task``, ``foreground``,
-``tolerance`` and ``losses``, each with ``column``, ``loss`` and ``parameters``.
+A subject has ``kind`` ("loss", "metric", "metrics" or "scorecard"), ``name``, ``preds_are`` and ``ignore_index``. A
+loss has ``loss`` (its registry name), ``parameters`` and ``activation``; the others have ``task``, ``foreground``,
+``tolerance`` and ``losses``, each with ``column``, ``loss`` and ``parameters``. A metric, which has one loss or none,
+has ``metric`` (its registry name), ``parameters`` and ``num_classes`` beside them.
 """
 
 from collections.abc import Mapping
@@ -11,17 +12,18 @@ from typing import Any
 from torch import nn
 
 from evaltool.artifacts.signature import ELEMENTS, REAL, SOFTMAX, Signature
-from evaltool.catalogue import CATALOGUE, LossSpec, build_loss
+from evaltool.catalogue import CATALOGUE, METRICS, LossSpec, build_loss, build_metric
 from evaltool.errors import EvaltoolError
-from evaltool.metrics import Scorecard, task_card
+from evaltool.metrics import Metric, Scorecard, task_card
 from evaltool.schema import COLUMNS, KINDS, LOSSES, TASKS, is_softmax
 
 Subject = Mapping[str, Any]
-KINDS_OF_SUBJECT = ("loss", "metrics", "scorecard")
+OF_TASK = ("task", "foreground", "tolerance", "losses")
 FIELDS = {
     "loss": ("loss", "parameters", "activation"),
-    "metrics": ("task", "foreground", "tolerance", "losses"),
-    "scorecard": ("task", "foreground", "tolerance", "losses"),
+    "metric": ("metric", "parameters", "num_classes", *OF_TASK),
+    "metrics": OF_TASK,
+    "scorecard": OF_TASK,
 }
 
 
@@ -35,10 +37,10 @@ def subject_of(metadata: Mapping[str, Any]) -> Subject:
     kind = metadata.get("kind")
     wanted = ("kind", "name", "preds_are", "ignore_index", *FIELDS.get(str(kind), ()))
     missing = [name for name in wanted if name not in metadata]
-    if kind not in KINDS_OF_SUBJECT or missing:
+    if kind not in FIELDS or missing:
         what = f"without {', '.join(missing)}" if missing else f"kind {kind!r}"
         raise EvaltoolError(
-            f"the metadata does not say what is computed\n  {what}, expected kind {' or '.join(KINDS_OF_SUBJECT)} and "
+            f"the metadata does not say what is computed\n  {what}, expected kind {' or '.join(FIELDS)} and "
             "its fields\n  Write the file with evaltool export."
         )
     subject = {name: metadata[name] for name in wanted}
@@ -46,6 +48,9 @@ def subject_of(metadata: Mapping[str, Any]) -> Subject:
     known = subject["preds_are"] in KINDS and type(index) is int and -(2**63) <= index < 2**63
     if kind != "loss":
         known = known and subject["task"] in TASKS and type(subject["foreground"]) is bool
+    if kind == "metric":
+        of_loss = subject["metric"] in METRICS and METRICS[subject["metric"]].of_loss
+        known = known and subject["metric"] in METRICS and len(subject["losses"]) == of_loss
     if not known:
         raise EvaltoolError(
             f"the metadata does not say what is computed\n  {str(subject)[:200]}\n  Write the file with evaltool "
@@ -67,6 +72,8 @@ def module_of(subject: Subject) -> nn.Module:
     """
     if subject["kind"] == "loss":
         return _loss(subject, subject["name"], subject["loss"], subject["parameters"], subject["activation"])
+    if subject["kind"] == "metric":
+        return metric_of(subject)
     task, foreground = subject["task"], subject["foreground"]
     activation = "softmax" if is_softmax(task, foreground) else "sigmoid"
     losses, of_two = {}, []
@@ -82,6 +89,32 @@ def module_of(subject: Subject) -> nn.Module:
         two_classes=of_two,
         columns=columns_of(subject),
     ).eval()
+
+
+def metric_of(subject: Subject) -> Metric:
+    """Return the module of a metric; a segmentation is multiclass to it or, of one foreground class, binary.
+
+    Raises:
+        EvaltoolError: a parameter is outside its range.
+    """
+    task, foreground = subject["task"], subject["foreground"]
+    activation = "softmax" if is_softmax(task, foreground) else "sigmoid"
+    losses = [_loss(subject, i["column"], i["loss"], i["parameters"], activation) for i in subject["losses"]]
+    return build_metric(
+        subject["metric"],
+        subject["parameters"],
+        loss=losses[0] if losses else None,
+        num_classes=subject["num_classes"],
+        task={"segmentation": "binary" if foreground else "multiclass"}.get(task, task),
+        ignore_index=subject["ignore_index"],
+        preds_are=subject["preds_are"],
+        tolerance=subject["tolerance"],
+    ).eval()
+
+
+def output_names(subject: Subject) -> list[str]:
+    """Return the names of a file's outputs."""
+    return {"loss": ["loss"], "metric": ["value"]}.get(subject["kind"]) or columns_of(subject)
 
 
 def columns_of(subject: Subject) -> list[str]:
@@ -118,6 +151,11 @@ def _num_classes(subject: Subject, signature: Signature) -> int | None:
     """Return C where the parameters hold numbers per class."""
     if not signature.has_classes:
         return None
+    if subject["kind"] == "metric":
+        counted: int | None = getattr(metric_of(subject), "num_classes", None)
+        # of the most probable class alone, any number will do
+        if counted is not None and (counted > 1 or subject["task"] == "multilabel"):
+            return counted
     items = [subject] if subject["kind"] == "loss" else subject["losses"]
     softmax = signature.layout == SOFTMAX
     return next((n for item in items if (n := numbers_per_class(item["loss"], item["parameters"], softmax))), None)

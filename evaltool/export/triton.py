@@ -21,6 +21,11 @@ DTYPES = {
 }
 
 
+def is_servable(kind: str, outputs: Sequence[TensorSpec]) -> bool:
+    """Whether Triton serves an artifact: no pt2, and no output of rank 0, which its configuration cannot describe."""
+    return kind in BACKENDS and all(spec.shape for spec in outputs)
+
+
 def triton_config(kind: str, name: str, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> str:
     """Return the text for a TorchScript or ONNX artifact.
 

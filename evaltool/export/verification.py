@@ -11,7 +11,7 @@ from evaltool.export.comparison import LIMIT
 from evaltool.export.files import SUFFIXES, read_file
 from evaltool.export.request import ALL_RANKS
 from evaltool.export.subject import Subject, signature_of, subject_of
-from evaltool.export.triton import BACKENDS, triton_config
+from evaltool.export.triton import is_servable, triton_config
 from evaltool.export.write import CONFIG, MANIFEST, Item, measured, specs_of, too_far_off
 
 LARGEST_CONFIG = 1 << 20  # bytes
@@ -106,7 +106,8 @@ def _file(folder: Path, path: Path, told: Mapping[str, Any], digest: str, device
     elif not _is_measured(told, errors):
         failure = "the manifest's errors are not those of the hard cases, or more than is allowed"
     else:
-        failure = too_far_off(errors) or (_config_failure(folder, kind, told) if kind in BACKENDS else None)
+        servable = is_servable(kind, specs_of(told, "outputs"))
+        failure = too_far_off(errors) or (_config_failure(folder, kind, told) if servable else None)
     return Verified(str(path), errors[case], case, failure)
 
 

@@ -19,13 +19,13 @@ import evaltool
 from evaltool.artifacts.onnx_graphs import IR_VERSION, OPSET
 from evaltool.artifacts.signature import Signature, TensorSpec, named_outputs
 from evaltool.artifacts.trust import file_sha256
-from evaltool.catalogue import CATALOGUE
+from evaltool.catalogue import CATALOGUE, METRICS
 from evaltool.errors import EvaltoolError
 from evaltool.export.comparison import LIMIT, worst_errors
-from evaltool.export.files import SUFFIXES, output_names, read_file, write_file
+from evaltool.export.files import SUFFIXES, read_file, write_file
 from evaltool.export.request import ranks_of
-from evaltool.export.subject import Subject, module_of, signature_of
-from evaltool.export.triton import BACKENDS, triton_config
+from evaltool.export.subject import Subject, metric_of, module_of, output_names, signature_of
+from evaltool.export.triton import is_servable, triton_config
 from evaltool.partial_files import partial_path, remove_stale, sync_folder
 
 FORMAT = 1
@@ -162,8 +162,8 @@ def export_item(item: Item, repository: Path) -> Exported:
                 "worst_error": worst,
             }
             (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
-            if item.kind in BACKENDS:
-                inputs, outputs = specs_of(metadata, "inputs"), specs_of(metadata, "outputs")
+            inputs, outputs = specs_of(metadata, "inputs"), specs_of(metadata, "outputs")
+            if is_servable(item.kind, outputs):
                 (folder / CONFIG).write_text(triton_config(item.kind, item.name, inputs, outputs), "utf-8")
             _put(folder, target)
     return Exported(str(target / inside), size, worst, errors, failure)
@@ -206,12 +206,16 @@ def metadata_of(item: Item) -> dict[str, Any]:
     if subject["kind"] == "loss":
         entry = CATALOGUE[subject["loss"]]
         metadata |= {"formula": entry.formula, "source": entry.source}
+    elif subject["kind"] == "metric":
+        metric = METRICS[subject["metric"]]
+        metadata |= {"formula": metric.formula, "source": metric.source}
     else:
         metadata["formula"] = "; ".join(f"{i['column']}: {CATALOGUE[i['loss']].formula}" for i in subject["losses"])
     inputs = [spec.record() for spec in signature.inputs]
     example = signature.example()
     values = named_outputs(module_of(subject)(*example), output_names(subject))
-    outputs = [TensorSpec(name, str(value.dtype).removeprefix("torch."), ("N",)) for name, value in values.items()]
+    per_sample = subject["kind"] != "metric"
+    outputs = [_spec(name, value, ("N",) if per_sample else tuple(value.shape)) for name, value in values.items()]
     metadata |= {
         "ranks": list(item.ranks),
         "inputs": inputs,
@@ -219,12 +223,20 @@ def metadata_of(item: Item) -> dict[str, Any]:
         "versions": versions(),
     }
     if item.kind == "torchscript":
+        if not per_sample:
+            metadata["state"] = [
+                _spec(*item, tuple(item[1].shape)).record() for item in metric_of(subject).state().items()
+            ]
         metadata["dtypes"] = {"preds": ["float16", "bfloat16", "float32", "float64"], "labels": "any"}
     elif item.kind == "onnx":
         metadata |= {"opset": OPSET, "ir_version": IR_VERSION}
     else:
         metadata["device"] = item.device
     return metadata
+
+
+def _spec(name: str, value: torch.Tensor, shape: tuple[str | int, ...]) -> TensorSpec:
+    return TensorSpec(name, str(value.dtype).removeprefix("torch."), shape)
 
 
 def versions() -> dict[str, str]:

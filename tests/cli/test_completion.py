@@ -163,6 +163,11 @@ def offered(folder, line, cursor=None, breaks=" \t\n\"'><=;|&(:"):
         ("evaltool score p l --loss tversky:alpha=", []),
         ("evaltool score p l --loss logit-adjusted:prior=", []),
         ("evaltool score p l --loss l1:", []),
+        ("evaltool score p l --loss auro", []),
+        ("evaltool export foc", ["focal", "focal-tversky"]),
+        ("evaltool export mine=auro", ["auroc"]),
+        ("evaltool export --task multilabel cohen", []),
+        ("evaltool losses --metrics loss-", ["loss-histogram", "loss-quantiles", "loss-share"]),
     ],
 )
 def test_what_bash_offers(folder, line, expected):
@@ -172,6 +177,11 @@ def test_what_bash_offers(folder, line, expected):
 def test_no_blank_follows_the_name_of_a_parameter(folder):
     line = "evaltool score p l --loss poly:gamma=1,"
     assert offered(folder, line) == (["1,eps=", "1,alpha="], {"option -o nospace"})
+
+
+def test_parameters_of_a_metric(folder):
+    line = "evaltool export loss-quantiles:"
+    assert offered(folder, line) == (["loss=", "at="], {"option -o nospace"})
 
 
 def test_bash_that_does_not_split_at_colons(folder):

@@ -39,6 +39,17 @@ def test_export_says_what_it_wrote(cli):
     assert lines[2] == "2 of 2 files are what their manifests say"
 
 
+def test_losses_and_metrics_in_one_command(cli):
+    typed = "focal auroc:num_bins=64 half=loss-quantiles:loss=[focal:gamma=1,alpha=0.5],at=0.5"
+    result = cli("export", *typed.split(), "--num-classes", "3", "--format", "torchscript", "-o", "exported")
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in Path("exported/torchscript").iterdir()) == ["auroc", "focal", "half"]
+    manifest = json.loads(Path("exported/torchscript/half/manifest.json").read_text())
+    assert manifest["parameters"] == {"at": [0.5]}
+    assert manifest["losses"] == [{"column": "focal", "loss": "focal", "parameters": {"gamma": 1.0, "alpha": 0.5}}]
+    assert cli("verify", "exported").exit_code == 0
+
+
 def test_json_of_both(cli):
     result = cli("export", "dice", "--format", "torchscript", "-o", "exported", "--json")
     (record,) = json.loads(result.stdout)
@@ -61,9 +72,59 @@ def test_verify_of_a_changed_file_exits_with_1(cli):
 
 BAD = {
     "export fcal": """\
-error: no loss is called 'fcal'
-  --loss fcal
-  Did you mean focal? `evaltool losses` lists them.
+error: no loss or metric is called 'fcal'
+  fcal
+  Did you mean focal? `evaltool losses` lists losses, `evaltool losses --metrics` metrics.
+""",
+    "export mcc --num-classes 3": """\
+error: no loss or metric is called 'mcc'
+  mcc
+  Did you mean matthews-corrcoef? `evaltool losses` lists losses, `evaltool losses --metrics` metrics.
+""",
+    "export auroc:bins=9 --num-classes 3": """\
+error: auroc has no parameter 'bins'
+  auroc:bins=9
+  Did you mean num_bins? It takes average, num_bins.
+""",
+    "export auroc:num_classes=3": """\
+error: num_classes is no parameter of a single metric
+  auroc:num_classes=3
+  It is the same for all of them: pass --num-classes.
+""",
+    "export auroc": """\
+error: bad parameter of the metric auroc
+  num_classes=None, expected 2 or more where task='multiclass'
+  Pass --num-classes.
+""",
+    "export accuracy:top_k=1.5": """\
+error: bad parameter of the metric accuracy
+  top_k=1.5, expected an integer
+  It takes top_k, threshold.
+""",
+    "export cohen-kappa --task multilabel --num-classes 3": """\
+error: the metric cohen-kappa does not fit the task multilabel
+  cohen-kappa: it is for multiclass, binary, segmentation
+  `evaltool losses --metrics --task multilabel` lists those that do.
+""",
+    "export loss-quantiles": """\
+error: loss-quantiles is a metric of a loss
+  loss-quantiles
+  Name one, as in loss-quantiles:loss=focal.
+""",
+    "export loss-share:loss=dice --task segmentation --num-classes 4": """\
+error: the metric loss-share is not one of this task and loss
+  loss-share:loss=dice, task segmentation: the loss has shape [3], expected one value per label
+  Choose another --task or loss.
+""",
+    "export loss-share:loss=focal:alpha=[1,2] --num-classes 3": """\
+error: the loss has another number of classes
+  loss-share:loss=focal:alpha=[1,2]: 2 numbers per class, --num-classes 3
+  Give one number per class.
+""",
+    "export brier auroc:num_bins=9 auroc --num-classes 3": """\
+error: two artifacts would be called 'auroc'
+  brier auroc:num_bins=9 auroc
+  Name one of them, as in other=auroc.
 """,
     "export focal --rank 1": """\
 error: focal has no such rank

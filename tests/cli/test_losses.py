@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from evaltool.catalogue import CATALOGUE, parse_spec
+from evaltool.catalogue import CATALOGUE, METRICS, parse_spec
 from evaltool.schema import TASKS
 
 from ..conftest import ROOT
@@ -88,6 +88,37 @@ def test_what_is_shown_of_a_loss(cli, typed):
     assert result.exit_code == 0
 
 
+def test_what_is_shown_of_metrics(cli):
+    result = cli("losses", "--metrics", "cohen-kappa", "loss-quantiles")
+    assert (
+        result.output
+        == """\
+cohen-kappa  CohenKappa
+  formula     1 - n sum w c / sum w t p, c the confusion matrix, w 0 where right
+              and else 1 or by distance
+  parameters  weights=none, threshold=0.5
+  tasks       multiclass, binary, segmentation
+  source      Cohen 1960; Cohen 1968
+
+loss-quantiles  LossQuantiles
+  formula     loss at rank floor(q (n - 1)), within 1/32 of itself
+  parameters  at=0.5,0.9,0.99
+  of a loss   loss=SPEC
+  tasks       multiclass, binary, multilabel, segmentation, regression
+
+n is how many positions are counted, h the hits of a class, t how many are
+labelled and p how many predicted as it. A segmentation is multiclass to a
+metric or, of one foreground class, binary.
+"""
+    )
+
+
+def test_every_metric_is_listed(cli):
+    records = json.loads(cli("losses", "--metrics", "--json").stdout)
+    assert [record["name"] for record in records] == list(METRICS)
+    assert {len(record) for record in records} == {7}
+
+
 # what is typed after `evaltool losses`: what is said
 WRONG = {
     "focal fcal": """\
@@ -99,6 +130,16 @@ error: no loss is called 'fcal'
 error: no loss is called 'iou'
   evaltool losses iou
   Did you mean jaccard? `evaltool losses` lists them.
+""",
+    "--metrics ece": """\
+error: no metric is called 'ece'
+  evaltool losses ece --metrics
+  Did you mean calibration-error? `evaltool losses --metrics` lists them.
+""",
+    "--metrics cohen-kappa --task multilabel": """\
+error: none of these metrics fits the task multilabel
+  cohen-kappa
+  `evaltool losses --metrics --task multilabel` lists those that do.
 """,
     "bce binary-focal --task multiclass": """\
 error: none of these losses fits the task multiclass
