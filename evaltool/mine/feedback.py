@@ -49,6 +49,11 @@ class SampleWeights:
         """
         if self._ranking.word == LABEL_ERROR:
             weights = np.clip(1 - self._keys, 0, 1) if self._run.task == "segmentation" else self._p_right
+            if np.isnan(weights).all() and not np.isnan(self._keys).all():
+                raise EvaltoolError(
+                    f"weights by label-error need p_wrong\n  {self._run.name}: {self._run.num_classes:,} classes, too "
+                    "many to know it\n  Rank by a loss with --by."
+                )
         else:
             finite = self._keys[np.isfinite(self._keys)]
             least = min(0.0, finite.min(initial=0.0))

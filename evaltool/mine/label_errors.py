@@ -155,7 +155,7 @@ def _read(run: Run, key: str | None) -> LabelErrors | None:
             return LabelErrors(
                 bool(held["softmax"]), transitions, held["expected"], held["counts"], int(held["n_fitted"])
             )
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None  # none yet, or damaged: it is computed again
 
 

@@ -80,7 +80,7 @@ def _said(run: Run, by: str) -> str:
     if run.task == "multiclass" and run.num_classes > MAX_CLASSES:
         return (
             f"ranked by label-error as the log-odds of the best other class alone: {run.num_classes:,} classes are "
-            f"above {MAX_CLASSES:,}, where the table of how labels go wrong is no longer fitted, and p_wrong is not known"
+            f"above {MAX_CLASSES:,}, where the table of how labels go wrong is no longer fitted; p_wrong is unknown"
         )
     if run.manifest["decisions"]["soft_labels"]:
         return "ranked by label-error; of soft labels the largest share is the label"

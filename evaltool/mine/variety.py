@@ -31,6 +31,8 @@ def vectors_of(rows: Array, inputs: Inputs | None, embeddings: Any) -> Array:
             f"too many rows to compare with each other\n  {len(rows):,} candidates, expected at most {MAX_POOL:,}\n"
             "  Ask for fewer with --top."
         )
+    if not len(rows):
+        return np.zeros((0, 1))
     index, place = np.unique(rows["index"], return_inverse=True)
     if embeddings is not None:
         held = np.stack([as_array(embeddings.read(int(i), int(i) + 1))[0] for i in index]).astype(np.float64)

@@ -60,12 +60,12 @@ class Where:
         table = pa.Table.from_batches([batch.select(self.columns)])
         try:
             self.connection.register("run", table)
-            found = self.connection.execute(f"SELECT (\n{self.text}\n) AS keep FROM run").to_arrow_table()["keep"]
+            found = self.connection.execute(f"SELECT (\n{self.text}\n) AS keep FROM run").fetchnumpy()["keep"]
         except (duckdb.Error, pa.ArrowException, UnicodeError, RuntimeError) as error:
             raise _refused(self.text, _first_line(error)) from None
-        if not pa.types.is_boolean(found.type):
-            raise _refused(self.text, f"it gives {found.type}, expected true or false")
-        return np.asarray(found.fill_null(False).to_numpy())
+        if found.dtype != np.bool_:
+            raise _refused(self.text, f"it gives {found.dtype}, expected true or false")
+        return np.asarray(np.ma.filled(found, False))
 
     def masks(self, batches: Iterator[pa.RecordBatch]) -> Iterator[Array]:
         """Yield the mask of each batch."""
@@ -93,10 +93,11 @@ def _checked_columns(connection: Any, text: str) -> list[str]:
     if len(text) > MAX_LENGTH:
         raise _refused(text[:60] + "...", f"{len(text)} characters, expected at most {MAX_LENGTH}")
     try:
+        text.encode()  # a lone surrogate is no text
         if any(kind == duckdb.token_type.comment for _, kind in duckdb.tokenize(text)):
             raise _refused(text, "it holds a comment")
         query = f"SELECT (\n{text}\n) AS keep FROM run"
-        parsed = json.loads(connection.execute("SELECT json_serialize_sql(?)", [query]).fetchone()[0])
+        parsed = json.loads(connection.execute("SELECT json_serialize_sql(?)", [query]).fetchall()[0][0])
     except (duckdb.Error, UnicodeError, ValueError, RuntimeError, RecursionError) as error:
         raise _refused(text, _first_line(error)) from None
     if parsed["error"]:
