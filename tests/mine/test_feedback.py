@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import Subset, TensorDataset, WeightedRandomSampler
 
 from evaltool.errors import EvaltoolError
-from evaltool.mine import mine
+from evaltool.mine.job import mine
 
 from .runs import scored, scored_arrays
 

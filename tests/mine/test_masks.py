@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaltool.mine import mine
+from evaltool.mine.job import mine
 
 from . import oracle
 from .runs import scored_arrays
