@@ -16,7 +16,7 @@ from evaltool.mine.files import check_outputs, write_files
 from evaltool.mine.filters import Filter, read_groups
 from evaltool.mine.formats import LEAVES_OUT, WRITERS, format_of
 from evaltool.mine.label_errors import LabelErrors, label_errors
-from evaltool.mine.masks import Region, worst_region
+from evaltool.mine.masks import regions_of
 from evaltool.mine.neighbours import disagreement, mean_ranks
 from evaltool.mine.ranking import LABEL_ERROR, Ranking, ranking_of
 from evaltool.mine.selection import Selection, grouped, mixed
@@ -173,8 +173,7 @@ def _mined(run: Run, options: Any, watcher: Watcher) -> Mined:
             f"nothing looks at the embeddings\n  {run.name}: ranked by {ranking.name}, without --diverse or --dedup\n"
             "  Rank by label-error, or leave --embeddings out."
         )
-    needs = ranking.column is None or ((options.diverse or options.dedup) and vectors is None)
-    inputs = Inputs(run, preds=options.preds, labels=options.labels) if needs or run.task == "segmentation" else None
+    inputs = _inputs(run, ranking, options, watcher, alike=(options.diverse or options.dedup) and vectors is None)
     found = label_errors(run, inputs, watcher) if judged and inputs is not None else None
     if found is not None:
         watcher.decided([_expected(run, found)])
@@ -185,7 +184,7 @@ def _mined(run: Run, options: Any, watcher: Watcher) -> Mined:
     rows, controls = selection.rows(inputs, vectors, watcher)
     rows = rows if groups is None else grouped(rows, groups)
     rows, mined = mixed(rows, controls, options.seed)
-    regions = None if run.task != "segmentation" or inputs is None else _regions(inputs, rows)
+    regions = None if run.task != "segmentation" or inputs is None else regions_of(inputs, rows["index"])
     transitions = None if found is None else found.transitions
     table = mined_table(run, rows, ranking, transitions=transitions, groups=groups, regions=regions)
     key = None
@@ -204,6 +203,23 @@ def _mined(run: Run, options: Any, watcher: Watcher) -> Mined:
     write_files(contents)
     expected = None if found is None else found.n_expected
     return Mined(table, ranking.name, selection.n_rows, expected, key, tuple(contents))
+
+
+def _inputs(run: Run, ranking: Ranking, options: Any, watcher: Watcher, *, alike: bool) -> Inputs | None:
+    """Return the predictions and labels where the score, likeness or regions are made of them.
+
+    Raises:
+        EvaltoolError: they cannot be read, and the list cannot be made without them.
+    """
+    if ranking.column is not None and not alike and run.task != "segmentation":
+        return None
+    try:
+        return Inputs(run, preds=options.preds, labels=options.labels)
+    except EvaltoolError as error:
+        if ranking.column is None or alike or options.preds is not None or options.labels is not None:
+            raise
+        watcher.warned(f"no boxes of the worst regions: {str(error).splitlines()[0]}")
+        return None
 
 
 def _expected(run: Run, found: LabelErrors) -> str:
@@ -253,7 +269,3 @@ def _with_neighbours(run: Run, blocks: streams.Blocks, embeddings: Any) -> strea
     labels[rows["index"]] = rows["label"]
     rows["key"] = mean_ranks(rows["key"], disagreement(embeddings, labels)[rows["index"]])
     yield 0, run.n_samples, rows
-
-
-def _regions(inputs: Inputs, rows: Array) -> list[Region | None]:
-    return [worst_region(inputs.rows(np.array([index])), inputs.softmax) for index in rows["index"]]

@@ -1,14 +1,16 @@
 """Segmentation: how well each image's mask and prediction overlap, and where they differ most."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from evaltool.errors import EvaltoolError
-from evaltool.run.inputs import Predictions
+from evaltool.run.inputs import Inputs, Predictions
 
 Array = np.ndarray[Any, Any]
 
+IMAGE_NUMBERS = 1 << 22  # predictions of images read together: 32 MB of float64
 SMOOTH = 1.0  # position, as in DiceLoss
 
 
@@ -59,6 +61,22 @@ def dice_of_images(block: Predictions, softmax: bool) -> tuple[Array, Array]:
     mean = np.where(known, losses, 0).sum(1) / np.maximum(known.sum(1), 1)
     seen = block.ok & known.any(1) & block.valid.reshape(len(mean), -1).any(1)
     return np.where(seen, mean, np.nan), np.where(known, losses, -np.inf).argmax(1)
+
+
+def images(inputs: Inputs, index: Array) -> Iterator[Predictions]:
+    """Yield the images of some rows one by one, in the order of ``np.unique(index)``."""
+    places = np.unique(index)
+    step = max(1, IMAGE_NUMBERS // max(1, int(np.prod(inputs.preds.shape[1:], dtype=np.int64))))
+    for start in range(0, len(places), step):
+        block = inputs.rows(places[start : start + step])
+        for i in range(len(block.ok)):
+            yield Predictions(0, *(part[i : i + 1] for part in block[1:]))
+
+
+def regions_of(inputs: Inputs, index: Array) -> list[Region | None]:
+    """Return the worst region of some rows, in their order."""
+    found = [worst_region(image, inputs.softmax) for image in images(inputs, index)]
+    return [found[place] for place in np.searchsorted(np.unique(index), index)]
 
 
 def worst_region(block: Predictions, softmax: bool) -> Region | None:

@@ -112,6 +112,8 @@ def _reasons(
 ) -> list[str]:
     if regions is not None:
         return [_of_image(run, value, ranking, region) for value, region in zip(score, regions, strict=True)]
+    if run.task == "segmentation":  # whose predictions are not there
+        return [_of_value(run, row, value, ranking) for row, value in zip(rows, score, strict=True)]
     if ranking.word == LABEL_ERROR:
         return [_of_label(run, row, transitions) for row in rows]
     if ranking.word == AMBIGUOUS:

@@ -5,15 +5,16 @@ from typing import Any
 import numpy as np
 
 from evaltool.errors import EvaltoolError
-from evaltool.mine.masks import probabilities
+from evaltool.mine.masks import images, probabilities
 from evaltool.readers import as_array
 from evaltool.readers.rows import open_rows
-from evaltool.run.inputs import Inputs
+from evaltool.run.inputs import Inputs, Predictions
 
 Array = np.ndarray[Any, Any]
 
 POOL = 5  # times as many candidates as are asked for are looked at
 MAX_POOL = 50_000  # every one is compared with every kept one
+GRID = 8  # cells along each axis of an image
 SAME = 1e-3  # total variation of predictions below which two are one
 SAME_COSINE = 1e-3  # 1 - cosine of embeddings
 
@@ -21,7 +22,7 @@ SAME_COSINE = 1e-3  # 1 - cosine of embeddings
 def vectors_of(rows: Array, inputs: Inputs | None, embeddings: Any) -> Array:
     """Return what candidates are compared by, float64 [n, d]: embeddings of length 1, or predicted distributions.
 
-    Of an image it is the mean distribution over its positions.
+    Of an image it is the distributions over a grid of 8 cells along each axis.
 
     Raises:
         EvaltoolError: there are too many, or one embedding per sample is not given.
@@ -40,16 +41,23 @@ def vectors_of(rows: Array, inputs: Inputs | None, embeddings: Any) -> Array:
         return np.asarray(held[place])
     assert inputs is not None
     if inputs.task == "segmentation":
-        means = [_mean_distribution(inputs, int(i)) for i in index]
-        return np.stack(means)[place]
+        coarse = [_coarse_distribution(image, inputs.softmax) for image in images(inputs, index)]
+        return np.stack(coarse)[place]
     block = inputs.rows(index)
     probs = np.exp(block.odds) if inputs.softmax else 1 / (1 + np.exp(-np.clip(block.odds, -700, 700)))
     return np.asarray(probs.reshape(len(index), -1)[place])
 
 
-def _mean_distribution(inputs: Inputs, index: int) -> Array:
-    probs = probabilities(inputs.rows(np.array([index])), inputs.softmax)[0]
-    return np.asarray(probs.reshape(len(probs), -1).mean(1))
+def _coarse_distribution(image: Predictions, softmax: bool) -> Array:
+    """Return the mean distribution of an image over each cell of a grid, as one distribution."""
+    probs = probabilities(image, softmax)[0]
+    for axis in range(1, probs.ndim):
+        cells = min(GRID, probs.shape[axis])
+        first = np.arange(cells) * probs.shape[axis] // cells
+        counts = np.diff(np.append(first, probs.shape[axis]))
+        shape = [-1 if a == axis else 1 for a in range(probs.ndim)]
+        probs = np.add.reduceat(probs, first, axis=axis) / counts.reshape(shape)
+    return np.asarray(probs.ravel() * (len(probs) / probs.size))
 
 
 def open_embeddings(source: Any, n_samples: int) -> Any:

@@ -1,8 +1,11 @@
 """Segmentation: soft Dice, worst class and worst region against plain NumPy and a flood fill."""
 
+import sys
+
 import numpy as np
 import pytest
 
+from evaltool.errors import EvaltoolError
 from evaltool.mine.job import mine
 
 from . import oracle
@@ -88,11 +91,28 @@ def test_volumes_have_boxes_of_six_numbers_and_ignored_positions_do_not_count(tm
 
 
 def test_without_scipy_it_is_said(tmp_path, masks, monkeypatch):
-    import sys
-
-    from evaltool.errors import EvaltoolError
-
     run = scored_arrays(tmp_path, *masks)
     monkeypatch.setitem(sys.modules, "scipy", None)
     with pytest.raises(EvaltoolError, match=r"pip install 'evaltool\[mine\]'"):
         mine(run)
+
+
+def test_without_predictions_a_column_ranks_and_boxes_are_missed_aloud(tmp_path, masks, capsys):
+    run = scored_arrays(tmp_path, *masks)
+    whole = mine(run).table
+    (tmp_path / "preds.npy").unlink()
+    table = mine(run, progress="none").table
+    assert table["index"].equals(whole["index"])
+    assert "box" not in table.column_names
+    assert table["why"][0].as_py().startswith("dice 0.")
+    assert (
+        "warning: no boxes of the worst regions: the preds of this run are no longer there" in capsys.readouterr().err
+    )
+    with pytest.raises(EvaltoolError, match="no longer there"):
+        mine(run, dedup=True)
+
+
+def test_images_are_alike_where_their_masks_are(tmp_path, masks):
+    logits, labels = masks
+    twice = scored_arrays(tmp_path, np.concatenate([logits, logits]), np.concatenate([labels, labels]))
+    assert sorted(mine(twice, fraction=1.0, dedup=True).table["index"].to_pylist()) == list(range(20))
