@@ -16,12 +16,12 @@ from . import oracle
 from .runs import scored, scored_arrays, softmax
 
 
-def noisy(rng, n=400, classes=5):
+def noisy(rng, n=400, classes=5, signal=3):
     """Return logits that know the true class, and labels of which a share is wrong."""
     true = rng.integers(0, classes, n)
     labels = np.where(rng.random(n) < 0.15, (true + 1) % classes, true)
     logits = rng.normal(0, 1, (n, classes)).astype(np.float32)
-    logits[np.arange(n), true] += 3
+    logits[np.arange(n), true] += signal
     return logits, labels
 
 
@@ -30,10 +30,12 @@ def in_order(table, name):
     return table[name].to_numpy()[np.argsort(table["index"].to_numpy())]
 
 
-def test_softmax_against_plain_loops(tmp_path, rng):
-    logits, labels = noisy(rng)
+@pytest.mark.parametrize("signal", [0.5, 1.5, 3])
+def test_softmax_against_plain_loops(tmp_path, rng, signal):
+    logits, labels = noisy(rng, signal=signal)
     probs = softmax(logits)
-    table = (mined := mine(scored_arrays(tmp_path, logits, labels), fraction=1.0)).table
+    run = scored_arrays(tmp_path, logits, labels)
+    table = (mined := mine(run, fraction=1.0)).table
     found = oracle.em_transitions(probs, labels.tolist(), 5)
     pairs = list(zip(probs, labels.tolist(), strict=True))
     # T is fitted to float32 probabilities
@@ -43,7 +45,10 @@ def test_softmax_against_plain_loops(tmp_path, rng):
     np.testing.assert_allclose(
         in_order(table, "p_wrong"), [oracle.p_wrong(row, y, found) for row, y in pairs], rtol=2e-5
     )
-    assert mined.n_expected_errors == round(oracle.expected_errors(probs, labels.tolist(), 5))
+    expected = oracle.expected_errors(probs, labels.tolist(), 5)
+    assert mined.n_expected_errors == round(expected)
+    with np.load(run / "label-errors.npz") as held:
+        assert held["expected"].sum() == pytest.approx(expected, rel=1e-12)
     others = probs.copy()
     others[np.arange(len(labels)), labels] = -1
     assert in_order(table, "suggested").tolist() == others.argmax(1).tolist()
