@@ -16,6 +16,7 @@ from evaltool.errors import EvaltoolError
 
 COMMANDS = {
     "score": "evaltool.cli.score",
+    "mine": "evaltool.cli.mine",
     "report": "evaltool.cli.report",
     "export": "evaltool.cli.export",
     "verify": "evaltool.cli.verify",
