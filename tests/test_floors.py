@@ -11,7 +11,7 @@ FLOORS = [
     {"errors", "schema", "numerics", "partial_files"},
     {"block", "losses", "metrics", "weights", "readers", "artifacts", "doctor", "devices", "progress"},
     {"catalogue", "detect", "run", "engines", "predictor"},
-    {"scorer", "report"},
+    {"scorer", "report", "mine", "relabel"},
     {"export"},  # and scale-out
     {"cli"},
 ]
