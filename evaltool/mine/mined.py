@@ -3,7 +3,7 @@
 Every format and the gallery read this, and nothing of how the rows were chosen.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,21 +47,20 @@ class Mined(NamedTuple):
         names = self.label_names
         return names[label] if label is not None and 0 <= label < len(names) else None
 
-    def masks(self) -> "Iterator[Masks]":
-        """Yield label and prediction of each row of a segmentation run, in list order, some rows in memory at a time.
+    def masks(self, indices: Sequence[int]) -> "Iterator[Masks]":
+        """Yield label and prediction of rows of a segmentation run, in the order asked for, some in memory at a time.
 
         Raises:
             EvaltoolError: the predictions and labels of the run were not opened, or have no height and width.
         """
-        if self.inputs is None or len(self.inputs.labels.shape) not in (3, 4):
-            shape = None if self.inputs is None else list(self.inputs.labels.shape)
+        if self.inputs is None or self.run.task != "segmentation" or len(self.inputs.preds.shape) not in (3, 4):
+            shape = None if self.inputs is None else list(self.inputs.preds.shape)
             raise EvaltoolError(
-                f"there are no masks to show\n  {self.run.name}: task {self.run.task}, labels {shape}, expected a "
-                "segmentation run of [N, H, W]\n  Choose another format, such as csv."
+                f"there are no masks to show\n  {self.run.name}: task {self.run.task}, preds {shape}, expected a "
+                "segmentation run of [N, C, H, W]\n  Choose another format, such as csv."
             )
-        indices = np.asarray(self.table["index"].to_numpy(), np.int64)
         for start in range(0, len(indices), MASKS_AT_ONCE):
-            yield from _masks_of(self.inputs, indices[start : start + MASKS_AT_ONCE])
+            yield from _masks_of(self.inputs, np.asarray(indices[start : start + MASKS_AT_ONCE], np.int64))
 
 
 class Masks(NamedTuple):
