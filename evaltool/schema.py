@@ -22,8 +22,8 @@ WEIGHT_WORDS = {**{rule: rule for rule in WEIGHT_RULES}, "balanced": "effective-
 PREDS_DTYPES = ("bfloat16", "float16", "float32", "float64")
 OUTPUT_DTYPES = ("float16", "float32", "float64")  # what predictions are written as
 # what a reviewer decides about a row, and the columns of the file that says so
-DECISIONS = ("accept", "keep", "unsure", "skip")
-DECISION_COLUMNS = ("index", "id", "class", "label", "decision", "new_label", "reviewer", "time")
+DECISIONS = ("accept", "keep", "relabel", "unsure", "skip")
+DECISION_COLUMNS = ("index", "id", "class", "label", "suggested", "decision", "new_label", "reviewer", "time")
 PROGRESS = ("auto", "rich", "plain", "none")
 ENGINES = ("auto", "torch", "torchscript", "onnxruntime", "aoti")
 

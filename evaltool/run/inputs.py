@@ -56,9 +56,9 @@ class Inputs:
             )
         arguments = run.manifest["arguments"]
         self.preds = open_preds(
-            _source(run, records["preds"], preds), dtype=arguments.get("dtype"), scale=arguments.get("scale")
+            source_of(run, records["preds"], preds), dtype=arguments.get("dtype"), scale=arguments.get("scale")
         )
-        self.labels = open_labels(_source(run, records["labels"], labels))
+        self.labels = open_labels(source_of(run, records["labels"], labels))
         for role, rows in (("preds", self.preds), ("labels", self.labels)):
             _check_shape(rows, records[role], role)
         decisions = run.manifest["decisions"]
@@ -149,8 +149,12 @@ def _log_odds(preds: Array, kind: str) -> Array:
     return np.asarray(preds - np.log(-np.expm1(preds)))
 
 
-def _source(run: Run, record: Mapping[str, Any], given: Any) -> Any:
-    """Return what to read an input from: what is given, or the recorded path if the file is the one scored."""
+def source_of(run: Run, record: Mapping[str, Any], given: Any) -> Any:
+    """Return what to read an input from: what is given, or the recorded path if the file is the one scored.
+
+    Raises:
+        EvaltoolError: there is no such file, or it is not the one that was scored.
+    """
     role = record["role"]
     if given is not None and not isinstance(given, (str, Path)):
         return given

@@ -9,7 +9,7 @@ from PIL import Image
 
 import evaltool
 from evaltool.errors import EvaltoolError
-from evaltool.mine.formats import FORMATS, write_format
+from evaltool.mine.formats.annotation import FORMATS, write_format
 from evaltool.mine.mined import Mined
 from evaltool.mine.pictures import Pictures
 from evaltool.run.reader import open_run
@@ -59,7 +59,7 @@ def test_label_studio_choices(rng, tmp_path, folder):
     notes = written("label-studio", mined, tmp_path / "out", Pictures(folder, 12))
     tasks = json.loads((tmp_path / "out/tasks.json").read_text())
     assert [task["data"]["index"] for task in tasks] == [7, 2, 11, 4]
-    assert [task["data"]["id"] for task in tasks] == ["img 7", "img 2", "img 11", "img 4"]
+    assert [task["data"]["sample_id"] for task in tasks] == ["img 7", "img 2", "img 11", "img 4"]
     assert tasks[0]["data"]["image"] == "/data/local-files/?d=out/images/img%207.png"
     assert tasks[0]["data"]["given"] == CLASSES[mined.table["label"][0].as_py()]
     assert [task["predictions"][0]["result"][0]["value"]["choices"][0] for task in tasks[:3]] == CLASSES

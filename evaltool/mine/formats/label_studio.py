@@ -84,7 +84,7 @@ def _task(mined: Mined, sample: Sample, row: Row, folder: str, result: list[dict
     notes = notes_of(mined, row)
     data = {"index": sample.index, "run": mined.run.name, **notes, "note": _note(notes)}
     if sample.id is not None:
-        data["id"] = sample.id
+        data["sample_id"] = data.pop("id")  # Label Studio's JSON_MIN has the task's number as id
     if sample.picture is None:
         data["text"] = str(row.get("text") or f"sample {sample.name}")
     elif sample.picture.url is not None:
