@@ -68,6 +68,8 @@ def _target(mined: Mined, row: Row, shown: str) -> dict[str, Any] | None:
         return None
     several = mined.run.task == "multilabel"
     attributes = notes_of(mined, row)
+    if "id" in attributes:
+        attributes["sample_id"] = attributes.pop("id")  # a label's own id is an ObjectId
     if several:
         attributes["state"] = mined.name_of(label)
     target: dict[str, Any] = {"label": row["class"] if several else label, "attributes": attributes}

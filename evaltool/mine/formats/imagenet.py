@@ -14,6 +14,8 @@ from evaltool.mine.formats.samples import (
 from evaltool.mine.mined import Mined
 from evaltool.mine.pictures import Pictures
 
+PICTURES = "pictures"  # a folder in the output: readers take no other files beside the classes
+
 
 def write(
     mined: Mined, output: Path, pictures: Pictures | None, *, shown: str, link: bool, overwrite: bool
@@ -23,18 +25,25 @@ def write(
     check_files(pictures, "imagenet")
     folders = _folders(mined.run.class_names)
     left_out = 0
+    used: set[int] = set()
     samples = samples_of(mined, pictures)
     with sample_folder(output, "imagenet", mined, samples, overwrite=overwrite) as folder:
-        for name in folders:
-            (folder / name).mkdir()  # the empty ones too: a class's number is its folder's place
         for sample in samples:
             label = label_of(mined, sample.rows[0], shown)
             assert sample.picture is not None
             if label is None:
                 left_out += 1
             else:
-                place_picture(sample.picture, folder / folders[label] / sample.name, link=link)
-    notes = [f"Folders of pictures carry no scores; the folder of a picture is its {shown} class."]
+                used.add(label)
+                place_picture(sample.picture, folder / PICTURES / folders[label] / sample.name, link=link)
+    notes = [
+        f"Folders of pictures carry no scores; the folder of a picture in {output / PICTURES} is its {shown} class.",
+    ]
+    if len(used) < len(folders):
+        notes.append(
+            f"{len(folders) - len(used)} classes have no picture and no folder, which readers refuse: they number the "
+            "folders, not the classes of the run."
+        )
     if left_out:
         notes.append(f"{left_out} samples have no label and are left out.")
     return notes

@@ -49,7 +49,9 @@ def write(
             image.putpalette(palette.ravel().tolist())
             image.save(masks_folder / f"{sample.stem}.png")
         (sets / "mined.txt").write_text("".join(f"{sample.stem}\n" for sample in samples), "utf-8")
-        lines = [f"{name}:{','.join(str(int(part)) for part in palette[k])}::\n" for k, name in enumerate(names)]
+        lines = [_line(name, palette[k]) for k, name in enumerate(names)]
+        ignored = next(name for name in ("ignored", "void", "ignored label") if name not in names)
+        lines.append(_line(ignored, palette[VOID]))
         (folder / "labelmap.txt").write_text("# label:color_rgb:parts:actions\n" + "".join(lines), "utf-8")
         encoded = _place(samples, folder / "JPEGImages", link=link)
     notes = [f"VOC's masks carry no scores; they are the {'predictions' if shown == 'suggested' else 'labels'}."]
@@ -75,6 +77,12 @@ def _place(samples: list[Sample], folder: Path, *, link: bool) -> int:
         with pillow().open(io.BytesIO(sample.picture.png())) as image:
             image.convert("RGB").save(target, "JPEG", quality=JPEG_QUALITY)
     return encoded
+
+
+def _line(name: str, colour: np.ndarray[Any, Any]) -> str:
+    """Return a line of labelmap.txt; a colon or line break in a name would end it."""
+    plain = "".join("_" if char in ":\r\n#" else char for char in name)
+    return f"{plain}:{','.join(str(int(part)) for part in colour)}::\n"
 
 
 def _palette() -> np.ndarray[Any, Any]:
