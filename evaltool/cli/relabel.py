@@ -71,8 +71,21 @@ def apply_command(run: str, decisions: tuple[str, ...], output: str, as_json: bo
         old = next(record for record in opened.manifest["inputs"] if record["role"] == "preds")
         preds = options["preds"] or old["path"] or "PREDS"
         click.echo("\nnext:")
-        click.echo(f"  evaltool score {shlex.quote(preds)} {shlex.quote(output)} -o NEW.run")
+        again = " ".join(shlex.quote(word) for word in (preds, output, *_score_options(opened.manifest["arguments"])))
+        click.echo(f"  evaltool score {again} -o NEW.run")
         click.echo(f"  evaltool report NEW.run --compare {shlex.quote(run)}")
+
+
+def _score_options(arguments: dict[str, Any]) -> list[str]:
+    """Return the options that a run was scored with and that change what its numbers mean."""
+    words = [word for spec in arguments["losses"] or () if isinstance(spec, str) for word in ("--loss", spec)]
+    for name, default in (("task", "auto"), ("preds_are", "auto"), ("ignore_index", -100), ("class_weights", None)):
+        if arguments[name] != default and isinstance(arguments[name], (str, int)):
+            words += [f"--{name.replace('_', '-')}", str(arguments[name])]
+    for name in ("class_names", "ids", "dtype", "scale"):
+        if isinstance(arguments[name], (str, float)):
+            words += [f"--{name.replace('_', '-')}", str(arguments[name])]
+    return words
 
 
 def _show(applied: Any) -> None:

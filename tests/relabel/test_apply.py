@@ -291,6 +291,18 @@ def test_the_command_prints_the_outcome_and_what_is_next(run, tmp_path, cli):
     assert result.exit_code == 0, result.output
 
 
+def test_the_next_command_scores_as_the_run_was_scored(tmp_path, rng, cli, saved):
+    saved(rng.normal(size=(4, 3)), np.array([0, 1, 7, 2]))
+    (tmp_path / "my classes.txt").write_text("a\nb\nc\n")
+    options = ["--loss", "focal:gamma=3", "--ignore-index", 7, "--class-names", "my classes.txt"]
+    assert cli("score", "preds.npy", "labels.npy", *options).exit_code == 0
+    decided(tmp_path / "d.csv", "2,relabel,c", header="index,decision,new_label")
+    result = cli("relabel", "apply", "preds.run", "d.csv", "-o", "fixed.npy")
+    assert result.exit_code == 0, result.output
+    assert "fixed.npy --loss focal:gamma=3 --ignore-index 7 --class-names 'my classes.txt' -o NEW.run" in result.stdout
+    assert np.load(tmp_path / "fixed.npy").tolist() == [0, 1, 2, 2]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

@@ -28,7 +28,7 @@ def write(
     """Write one JSON file; category ids are class indices plus 1, image ids are indices.  See ``write_format``."""
     check_task(mined, "coco", "multiclass", "binary", "multilabel", "segmentation")
     samples = samples_of(mined, pictures)
-    images = [_image(sample) for sample in samples]
+    images = [_image(sample, pictures) for sample in samples]
     if is_segmentation(mined):
         annotations = _masks(mined, samples, images, shown)
         absent = 0
@@ -48,7 +48,9 @@ def write(
     }
     with whole_file(output, overwrite=overwrite) as partial:
         partial.write_text(json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
-    notes = ["COCO names pictures and does not hold them: file_name is relative to the folder they are in."]
+    folder = None if pictures is None else pictures.folder
+    where = f"file_name is relative to {folder}" if folder else "file_name is the sample's id, else its index"
+    notes = [f"COCO names pictures and does not hold them: {where}."]
     if link:
         notes.append("COCO holds no pictures, so none are linked.")
     if absent:
@@ -58,8 +60,10 @@ def write(
     return notes
 
 
-def _image(sample: Sample) -> dict[str, Any]:
+def _image(sample: Sample, pictures: Pictures | None) -> dict[str, Any]:
     image: dict[str, Any] = {"id": sample.index, "file_name": sample.name}
+    if pictures is not None and pictures.folder is not None and sample.picture is not None and sample.picture.path:
+        image["file_name"] = sample.picture.path.relative_to(pictures.folder).as_posix()
     size = None if sample.picture is None else sample.picture.size()
     if size is not None:
         image["width"], image["height"] = size

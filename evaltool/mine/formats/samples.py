@@ -38,8 +38,13 @@ def samples_of(mined: Mined, pictures: Pictures | None) -> list[Sample]:
     """Return the samples of mined rows, in the order in which they come first.
 
     Raises:
-        EvaltoolError: a sample has no picture.
+        EvaltoolError: a sample has no picture, or a multilabel row no class to ask about.
     """
+    if mined.run.task == "multilabel" and any(row.get("class") is None for row in mined.rows()):
+        raise EvaltoolError(
+            f"which class is to be reviewed?\n  {mined.run.name}: multilabel rows without a class\n"
+            "  Rank by label-error or ambiguous, which look at classes, or choose another format, such as csv."
+        )
     found: dict[int, Sample] = {}
     stems: set[str] = set()
     for row in mined.rows():

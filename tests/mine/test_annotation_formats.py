@@ -193,6 +193,21 @@ def test_coco_masks_read_back_by_pycocotools(shown, rng, tmp_path):
         assert np.array_equal(found, labels[index] if shown == "given" else preds_of(mined)[position])
 
 
+def test_coco_names_files_from_the_folder_on(rng, tmp_path, folder):
+    (folder / "deep").mkdir()
+    (folder / "img 7.png").rename(folder / "deep" / "img 7.png")
+    written("coco", samples.multiclass(rng), tmp_path / "out.json", Pictures(folder, 12))
+    names = [image["file_name"] for image in json.loads((tmp_path / "out.json").read_text())["images"]]
+    assert names == ["deep/img 7.png", "img 2.png", "img 11.png", "img 4.png"]
+
+
+@pytest.mark.parametrize("name", ["label-studio", "cvat", "coco", "datumaro"])
+def test_multilabel_rows_without_a_class_ask_nothing(name, rng, tmp_path):
+    mined = samples.multilabel(rng)
+    with pytest.raises(EvaltoolError, match="which class is to be reviewed"):
+        written(name, Mined(mined.table.drop_columns("class"), mined.run), tmp_path / "out", None)
+
+
 def test_coco_says_how_many_classes_it_cannot_call_absent(rng, tmp_path):
     mined = samples.multilabel(rng)
     absent = sum(row["suggested"] == 0 for row in mined.table.to_pylist())
