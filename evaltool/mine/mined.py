@@ -47,8 +47,11 @@ class Mined(NamedTuple):
         names = self.label_names
         return names[label] if label is not None and 0 <= label < len(names) else None
 
-    def masks(self, indices: Sequence[int]) -> "Iterator[Masks]":
-        """Yield label and prediction of rows of a segmentation run, in the order asked for, some in memory at a time.
+    def masks(self, indices: Sequence[int] | None = None) -> "Iterator[Masks]":
+        """Yield label and prediction of rows of a segmentation run, some in memory at a time.
+
+        Args:
+            indices: of the run, in the order wanted; None for the rows in list order.
 
         Raises:
             EvaltoolError: the predictions and labels of the run were not opened, or have no height and width.
@@ -59,6 +62,7 @@ class Mined(NamedTuple):
                 f"there are no masks to show\n  {self.run.name}: task {self.run.task}, preds {shape}, expected a "
                 "segmentation run of [N, C, H, W]\n  Choose another format, such as csv."
             )
+        indices = self.table["index"].to_pylist() if indices is None else indices
         for start in range(0, len(indices), MASKS_AT_ONCE):
             yield from _masks_of(self.inputs, np.asarray(indices[start : start + MASKS_AT_ONCE], np.int64))
 

@@ -61,6 +61,12 @@ def _of_image(path: Path, image: Xml.Element, reviewer: str, time: str) -> Itera
     file_name = Path(name).name
     seen = Decision(path.name, f"image {name}", "skip", id=file_name, reviewer=reviewer, time=time)
     tags, masks = image.findall("tag"), image.findall("mask")
+    other = next((shape.tag for shape in image if shape.tag not in ("tag", "mask")), None)
+    if other is not None:
+        raise EvaltoolError(
+            f"a shape is neither tag nor mask\n  {path}, image {name}: {other}\n"
+            "  Draw masks, or convert the shapes to masks in CVAT."
+        )
     if masks:
         size = int(image.attrib["height"]), int(image.attrib["width"])
         strokes = tuple(

@@ -68,6 +68,14 @@ def _decision(
     chosen = [name for r in results if r.get("from_name") == LABEL for name in r["value"].get("choices", [])]
     unsure = any(r.get("from_name") == UNSURE_NAME and UNSURE in r["value"].get("choices", []) for r in results)
     strokes = tuple(_stroke(r) for r in results if r["value"].get("rle") is not None)
+    other = next(
+        (r for r in results if r.get("from_name") == LABEL and not r["value"].keys() & {"choices", "rle"}), None
+    )
+    if other is not None:
+        raise EvaltoolError(
+            f"a region is no brush\n  {path}, {place}: {other.get('type') or ', '.join(other['value'])}\n"
+            "  Paint regions with brushes, as in the label config that evaltool wrote."
+        )
     if len(chosen) > 1:
         raise EvaltoolError(f"a task has several labels\n  {path}, {place}: {', '.join(chosen)}\n  Leave one of them.")
     decision = "skip" if cancelled else "unsure" if unsure else "relabel" if chosen or strokes else "skip"

@@ -14,6 +14,7 @@ from evaltool.run.reader import Run
 from evaltool.schema import is_softmax
 
 Array = np.ndarray[Any, Any]
+SMALL = 1 << 20  # bytes: read whole; an array of nothing cannot be mapped
 PRESENCE = ("absent", "present")
 PRESENT_WORDS = {"absent": 0, "present": 1, "0": 0, "1": 1, "no": 0, "yes": 1, "false": 0, "true": 1}
 
@@ -37,7 +38,7 @@ class Labels:
             )
         source = source_of(run, record, given)
         self.path = Path(source) if isinstance(source, (str, os.PathLike)) else None
-        self.array = np.load(self.path, mmap_mode="r") if self.path is not None else _as_numpy(source)
+        self.array = _mapped(self.path) if self.path is not None else _as_numpy(source)
         if list(self.array.shape) != record["shape"] or self.array.dtype.kind not in "buif":
             raise EvaltoolError(
                 f"the labels are not those that were scored\n  {self.path or 'labels'}: shape {list(self.array.shape)} "
@@ -51,6 +52,17 @@ class Labels:
         self.foreground = decisions["foreground"]
         self.softmax = is_softmax(self.task, self.foreground)
         self.ignore_index = run.manifest["arguments"]["ignore_index"]
+
+        if self.task == "segmentation":
+            self._check_plane(run)
+
+    def _check_plane(self, run: Run) -> None:
+        axes = self.array.shape[2 if self.by_class else 1 :]
+        if len(axes) != 2 and not (len(axes) == 3 and axes[0] == 1):
+            raise EvaltoolError(
+                f"only masks of two dimensions can be relabelled\n  {run.name}: labels {list(self.array.shape)}, "
+                "expected [N, H, W]\n  Change these labels yourself."
+            )
 
     @property
     def of_sample(self) -> tuple[str, ...]:
@@ -132,6 +144,11 @@ class Labels:
             else:
                 fixed[index] = np.where(valid, mask, fixed[index].reshape(mask.shape)).reshape(fixed[index].shape)
         fixed.flush()
+
+
+def _mapped(path: Path) -> Array:
+    array: Array = np.load(path, mmap_mode=None if path.stat().st_size < SMALL else "r")
+    return array
 
 
 def _as_numpy(source: Any) -> Array:

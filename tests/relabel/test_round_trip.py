@@ -8,6 +8,7 @@ from xml.etree import ElementTree as Xml
 import numpy as np
 import pytest
 
+import evaltool
 from evaltool.errors import EvaltoolError
 from evaltool.mine.formats.annotation import write_format
 from evaltool.mine.pictures import Pictures
@@ -209,6 +210,29 @@ def test_a_tag_that_a_reviewer_made_anew_is_matched_by_the_pictures_name(rng, tm
     tree.write(tmp_path / "export.xml")
     with pytest.raises(EvaltoolError, match="an image has several labels"):
         apply(mined.run, tmp_path / "export.xml", tmp_path / "again.npy", labels=given(mined))
+
+
+def test_shapes_that_are_no_masks_are_told(rng, tmp_path):
+    mined = samples.segmentation(rng)
+    write_format("cvat", mined, tmp_path / "cvat", blank(mined))
+    tree = Xml.parse(tmp_path / "cvat/annotations.xml")
+    Xml.SubElement(tree.getroot().find("image"), "polygon", {"label": CLASSES[0], "points": "0,0;1,1;0,1"})
+    tree.write(tmp_path / "export.xml")
+    with pytest.raises(EvaltoolError, match=r"neither tag nor mask\n.*: polygon"):
+        apply(mined.run, tmp_path / "export.xml", tmp_path / "fixed.npy", labels=given(mined))
+    write_format("label-studio", mined, tmp_path / "ls", blank(mined))
+    region = {"from_name": "label", "type": "rectanglelabels", "value": {"x": 1, "rectanglelabels": [CLASSES[0]]}}
+    file = annotated(tmp_path / "ls", [[region], [], []])
+    with pytest.raises(EvaltoolError, match=r"a region is no brush\n.*: rectanglelabels"):
+        apply(mined.run, file, tmp_path / "fixed.npy", labels=given(mined))
+
+
+def test_volumes_are_refused(rng, tmp_path):
+    labels = rng.integers(0, 2, (3, 4, 5, 6))
+    scores = evaltool.score(rng.normal(size=(3, 2, 4, 5, 6)), labels)
+    (tmp_path / "d.csv").write_text("index,decision\n1,keep\n")
+    with pytest.raises(EvaltoolError, match="only masks of two dimensions"):
+        apply(scores, tmp_path / "d.csv", tmp_path / "fixed.npy", labels=labels)
 
 
 @pytest.mark.parametrize("class_", ["", CLASSES[1]])
