@@ -62,7 +62,7 @@ def _nearest(mask: Array, size: tuple[int, int]) -> Array:
         np.minimum(((np.arange(to) + 0.5) * of / to).astype(np.int64), of - 1)
         for to, of in zip((size[1], size[0]), mask.shape, strict=True)
     )
-    return mask[rows[:, None], columns]
+    return np.asarray(mask[rows[:, None], columns])
 
 
 def _any(mask: Array, size: tuple[int, int]) -> Array:

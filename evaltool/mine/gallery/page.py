@@ -28,6 +28,7 @@ SCRIPTS = (
 )
 DECISIONS = ("accept", "keep", "relabel", "unsure", "skip")
 THUMB = 128  # pixels
+Key = tuple[tuple[str, ...], str]  # keys, and what they do
 WORDS = {
     "class": {"accept": "Accept suggestion", "keep": "Keep label", "relabel": "Other class", "picker": "Which class?"},
     "presence": {
@@ -39,7 +40,7 @@ WORDS = {
     "number": {"accept": "Accept suggestion", "keep": "Keep label", "relabel": "Other value", "picker": "Which value?"},
     "whole": {"accept": "Take the model's", "keep": "Label is right", "relabel": "Redo", "picker": ""},
 }
-HELP = (
+HELP: tuple[Key, ...] = (
     (("K",), "keep the label: it is right"),
     (("C",), "pick another label, by typing a part of its name"),
     (("U",), "unsure: it cannot be told from this"),
@@ -188,10 +189,9 @@ def _config(mined: Mined, material: Material, values: str, masks: tuple[str, ...
     }
 
 
-def _help(material: Material, values: str, masks: tuple[str, ...]) -> list[tuple[tuple[str, ...], str]]:
+def _help(material: Material, values: str, masks: tuple[str, ...]) -> list[Key]:
     accept = "take the model's instead" if values == "whole" else "accept the suggestion"
-    keys = [] if material.blind else [(("A",), accept)]
-    keys += list(HELP)
+    keys: list[Key] = [*([] if material.blind else [(("A",), accept)]), *HELP]
     if values == "whole":
         keys = [(key, "neither is right: redo it" if key == ("C",) else what) for key, what in keys]
     if material.masks:

@@ -9,7 +9,7 @@ const near = new IntersectionObserver(
       else emptyCard(entry.target);
     }
   },
-  { rootMargin: "400px 0px" },
+  { rootMargin: "300px 0px", scrollMargin: "300px 0px" }, // the window scrolls where it is narrow, else the list does
 );
 
 function cardOf(sample) {

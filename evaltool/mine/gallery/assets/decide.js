@@ -75,8 +75,9 @@ function showProgress() {
 function precisionWords({ accept, relabel, judged }) {
   if (judged === 0) return "";
   const share = (k, words) => {
-    const [low, high] = wilson(k, judged);
-    return `${k} of ${judged} ${words}: ${percent(k / judged)} (${percent(low)} to ${percent(high)})`;
+    const [low, high] = wilson(k, judged).map((bound) => Math.round(100 * bound));
+    // no break inside the numbers
+    return `${words} ${`${k} of ${judged}: ${percent(k / judged)} (${low}–${high} %)`.replaceAll(" ", "\u00a0")}`;
   };
   const wrong = share(accept + relabel, "labels wrong");
   return config.blind || !samples.some(canAccept) ? wrong : `${share(accept, "accepted")} · ${wrong}`;

@@ -126,11 +126,12 @@ function showDecision() {
   byId("detail").dataset.decision = record?.decision ?? "";
   const said = [];
   if (record) {
-    said.push(DECISIONS[record.decision].word);
+    const { word } = DECISIONS[record.decision];
+    said.push(word[0].toUpperCase() + word.slice(1));
     if (record.new_label !== null && record.new_label !== undefined) said.push(`→ ${valueName(record.new_label)}`);
     if (record.reviewer) said.push(`by ${record.reviewer}`);
   }
-  byId("decision").textContent = said.length ? said.join(" ") : "undecided";
+  byId("decision").textContent = said.join(" ") || "Undecided";
   for (const button of document.querySelectorAll("#buttons [data-decide]")) {
     button.setAttribute("aria-pressed", String(record?.decision === button.dataset.decide));
   }

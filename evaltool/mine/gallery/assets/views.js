@@ -51,7 +51,7 @@ function ascending(of) {
 
 // name -> [words, comparison]; only what the samples have
 function sorts() {
-  const found = { list: ["Order of the list", (a, b) => a.position - b.position] };
+  const found = { list: [config.blind ? "Shuffled" : "Order of the list", (a, b) => a.position - b.position] };
   const has = (name) => samples.some((sample) => sample[name] !== null && sample[name] !== undefined);
   if (has("p_wrong")) found.p_wrong = ["Most likely wrong", descending((sample) => sample.p_wrong)];
   config.losses.forEach((name, column) => {
