@@ -30,14 +30,14 @@ DECISIONS = ("accept", "keep", "relabel", "unsure", "skip")
 THUMB = 128  # pixels
 Key = tuple[tuple[str, ...], str]  # keys, and what they do
 WORDS = {
-    "class": {"accept": "Accept suggestion", "keep": "Keep label", "relabel": "Other class", "picker": "Which class?"},
+    "class": {"accept": "Accept suggestion", "keep": "Keep label", "relabel": "Other…", "picker": "Which class?"},
     "presence": {
         "accept": "Accept suggestion",
         "keep": "Keep label",
-        "relabel": "Pick",
+        "relabel": "Other…",
         "picker": "Absent or present?",
     },
-    "number": {"accept": "Accept suggestion", "keep": "Keep label", "relabel": "Other value", "picker": "Which value?"},
+    "number": {"accept": "Accept suggestion", "keep": "Keep label", "relabel": "Other…", "picker": "Which value?"},
     "whole": {"accept": "Take the model's", "keep": "Label is right", "relabel": "Redo", "picker": ""},
 }
 HELP: tuple[Key, ...] = (

@@ -39,7 +39,9 @@ def values_of(mined: Mined) -> str:
     """
     kinds = {"multiclass": "class", "binary": "class", "multilabel": "presence", "regression": "number"}
     needs = {"label", "class"} if mined.run.task == "multilabel" else {"label"}
-    return kinds.get(mined.run.task, "whole") if needs <= set(mined.table.schema.names) else "whole"
+    table = mined.table
+    known = {name for name in needs & set(table.schema.names) if table[name].null_count < len(table)}
+    return kinds.get(mined.run.task, "whole") if known == needs else "whole"
 
 
 def run_digest(mined: Mined) -> str:
@@ -67,6 +69,8 @@ def samples_of(mined: Mined, material: Material) -> Iterator[dict[str, Any]]:
     if material.blind:
         mined, rows = _shuffled(mined, rows)
     drawn = mined.masks() if material.masks else None
+    # an image that is listed for several classes shows the class in question; else that is only its worst one
+    per_class = len({row["index"] for row in rows}) < len(rows)
     for row in rows:
         sample = _facts(row, losses, blind=material.blind)
         if material.texts is not None:
@@ -78,7 +82,7 @@ def samples_of(mined: Mined, material: Material) -> Iterator[dict[str, Any]]:
         masks = next(drawn) if drawn is not None else None
         size = picture.size if picture is not None else None
         if masks is not None:
-            sample |= _drawn(masks, row, size, material)
+            sample |= _drawn(masks, row, row.get("class") if per_class else None, size, material)
             size = size or (masks.label.shape[1], masks.label.shape[0])
         if size is not None:
             sample["size"] = list(size)
@@ -113,13 +117,15 @@ def _plain(value: Any) -> Any:
     return float(f"{value:.{DIGITS}g}")
 
 
-def _drawn(masks: Masks, row: Row, size: tuple[int, int] | None, material: Material) -> dict[str, Any]:
+def _drawn(
+    masks: Masks, row: Row, only: int | None, size: tuple[int, int] | None, material: Material
+) -> dict[str, Any]:
     height, width = masks.label.shape
     around = size or (width, height)
     # as large as the picture is shown, in its shape: a model may have seen it in another
     scale = material.side / max(around)
     drawn_size = (max(1, round(around[0] * scale)), max(1, round(around[1] * scale)))
-    overlay = overlay_of(masks, row.get("class"), drawn_size, blind=material.blind)
+    overlay = overlay_of(masks, only, drawn_size, blind=material.blind)
     drawn: dict[str, Any] = {"overlays": overlay.images, "classes": overlay.classes}
     if row.get("box") is not None and not material.blind:
         top, left, tall, wide = (float(side) for side in np.asarray(row["box"]))

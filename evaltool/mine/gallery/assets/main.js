@@ -23,7 +23,7 @@ const KEYS = {
 const REPEATABLE = ["n", "p", "ArrowRight", "ArrowLeft"];
 
 function isTyping(target) {
-  return target.matches("input:not([type=checkbox]), select, textarea") || document.querySelector("dialog[open]");
+  return target.matches("input:not([type=checkbox], [type=range]), select, textarea") || document.querySelector("dialog[open]");
 }
 
 function onKey(event) {

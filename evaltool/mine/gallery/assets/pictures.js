@@ -1,6 +1,7 @@
 // A sample's picture with its masks above it, and the box of its worst region.
 
-const masks = { label: true, prediction: true, disagreement: true, opacity: 0.5 };
+// the prediction waits: above the label it would hide it
+const masks = { label: true, prediction: false, disagreement: true, opacity: 0.45 };
 const MASK_NAMES = config.masks;
 
 function layers(sample) {
