@@ -73,6 +73,29 @@ FORMATS = ("csv", "jsonl", "parquet")  # evaltool.mine.formats.WRITERS, which im
 )
 @click.option("--format", type=click.Choice(FORMATS), help="Of the list.  [default: by the suffix of -o]")
 @click.option(
+    "--gallery",
+    metavar="FILE",
+    help="A page to review the list in, from disk; it saves a CSV of decisions.",
+    shell_complete=paths("file"),
+)
+@click.option(
+    "--images",
+    metavar="DIR|PATTERN|NPY",
+    help="Of the gallery: a folder of pictures called by id or index, 'DIR/{id}.png', or an image array [N, H, W, 3].",
+    shell_complete=paths("file"),
+)
+@click.option(
+    "--text",
+    metavar="FILE:COLUMN[,COLUMN]",
+    help="Of the gallery: what to show of texts and tables, one row per sample.",
+    shell_complete=paths("file"),
+)
+@click.option("--blind", is_flag=True, help="The gallery holds nothing of what the model thinks, and is shuffled.")
+@click.option(
+    "--thumb", type=click.IntRange(16, 4096), metavar="PIXELS", help="Of the gallery's pictures.  [default: 128]"
+)
+@click.option("--link", is_flag=True, help="The gallery links the picture files instead of holding copies of them.")
+@click.option(
     "--as-weights",
     metavar="FILE",
     help=".npy with a weight per sample, for WeightedRandomSampler: the chance that the label is right, or the loss.",

@@ -74,6 +74,12 @@ def mine(
     labels: Any = None,
     output: str | Path | None = None,
     format: str | None = None,  # noqa: A002  as the option is called
+    gallery: str | Path | None = None,
+    images: Any = None,
+    text: str | Path | None = None,
+    blind: bool = False,
+    thumb: int | None = None,
+    link: bool = False,
     as_weights: str | Path | None = None,
     as_sampler: str | Path | None = None,
     ratio: float = 3.0,
@@ -105,6 +111,12 @@ def mine(
         labels: where the run's labels are now.
         output: file to write the rows to.
         format: "csv", "jsonl" or "parquet"; by default the output's suffix says.
+        gallery: file for a page in which people review the rows.
+        images: of the gallery: a folder of pictures called by id or index, ``DIR/{id}.png``, or an image array.
+        text: of the gallery: ``FILE:COLUMN[,COLUMN...]``, with one row per sample.
+        blind: the gallery leaves out what the model thinks.
+        thumb: largest side of a picture in the gallery, in pixels; 128 if None.
+        link: the gallery links picture files instead of holding copies.
         as_weights: .npy file for a weight per sample, float64 [N], as WeightedRandomSampler takes them.
         as_sampler: .npy file for indices, int64, as Subset takes them: the hardest samples of each class.
         ratio: of ``as_sampler``: no class has more than this times the rarest one's samples.
@@ -127,7 +139,7 @@ def _check(options: Any) -> None:
     given = [name for name in ("top", "fraction", "threshold", "budget") if getattr(options, name) is not None]
     if len(given) > 1:
         raise ValueError(f"{' and '.join(given)} both say how many rows; give one of them")
-    for name, least in (("top", 1), ("per_class", 1), ("random_controls", 0)):
+    for name, least in (("top", 1), ("per_class", 1), ("random_controls", 0), ("thumb", 1)):
         value = getattr(options, name)
         if value is not None and (not isinstance(value, int) or value < least):
             raise ValueError(f"{name}={value!r}, expected an integer of at least {least}")
@@ -146,9 +158,16 @@ def _check(options: Any) -> None:
 
 def _outputs(options: Any) -> dict[str, Path]:
     """Return the files asked for by what they hold."""
-    files = {name: Path(path) for name in ("output", "as_weights", "as_sampler") if (path := getattr(options, name))}
-    if "output" in files and options.random_controls:
-        files["key"] = files["output"].with_name(f"{files['output'].name}.controls.csv")
+    names = ("output", "gallery", "as_weights", "as_sampler")
+    files = {name: Path(path) for name in names if (path := getattr(options, name))}
+    listed = files.get("output", files.get("gallery"))
+    if listed is not None and options.random_controls:
+        files["key"] = listed.with_name(f"{listed.name}.controls.csv")
+    for name in ("images", "text", "blind", "thumb", "link"):
+        if getattr(options, name) not in (None, False) and "gallery" not in files:
+            raise EvaltoolError(
+                f"--{name} is of the gallery\n  no gallery is to be written\n  Name its file: --gallery list.html."
+            )
     for name in ("as_weights", "as_sampler"):
         if name in files and files[name].suffix != ".npy":
             raise EvaltoolError(
@@ -162,6 +181,7 @@ def _outputs(options: Any) -> dict[str, Path]:
 def _mined(run: Run, options: Any, watcher: Watcher) -> Mined:
     files = _outputs(options)
     written_as = format_of(files["output"], options.format) if "output" in files else None
+    asked = None if "gallery" not in files else _gallery(run, files["gallery"], options)
     ranking = ranking_of(run, options.by, options.ascending)
     watcher.decided([ranking.reason])
     if written_as is not None and written_as in LEAVES_OUT:
@@ -196,6 +216,9 @@ def _mined(run: Run, options: Any, watcher: Watcher) -> Mined:
         contents[files["output"]] = lambda file: WRITERS[written_as](table, file)
     if "key" in files:
         contents[files["key"]] = lambda file: WRITERS["csv"](key, file)
+    if asked is not None:
+        page = asked.page(table, inputs, controls=bool(options.random_controls), watcher=watcher)
+        contents[files["gallery"]] = lambda file: page.write(file, files["gallery"].stem)
     if weights is not None and "as_weights" in files:
         contents[files["as_weights"]] = npy_bytes(weights.values())
     if weights is not None and "as_sampler" in files:
@@ -204,6 +227,13 @@ def _mined(run: Run, options: Any, watcher: Watcher) -> Mined:
     write_files(contents)
     expected = None if found is None else found.n_expected
     return Mined(table, ranking.name, selection.n_rows, expected, key, tuple(contents))
+
+
+def _gallery(run: Run, path: Path, options: Any) -> Any:
+    from evaltool.mine.gallery import AskedGallery  # here: most lists have none, and jinja2 takes its time
+
+    names = ("images", "text", "blind", "thumb", "link")
+    return AskedGallery(run, path, **{name: getattr(options, name) for name in names})
 
 
 def _expected(run: Run, found: LabelErrors) -> str:

@@ -216,7 +216,9 @@ def test_tabs_and_filters_show_what_they_say(open_page, listed):
     page.click("#clear")
     page.select_option("#sort", "loss:ce")
     # cards out of sight have no text
-    order = page.evaluate("[...document.querySelectorAll('#cards > li')].map(li => li.querySelector('.name')?.innerText)")
+    order = page.evaluate(
+        "[...document.querySelectorAll('#cards > li')].map(li => li.querySelector('.name')?.innerText)"
+    )
     order = order[: order.index(None)]
     expected = [f"#{row['index']}" for row in sorted(rows, key=lambda row: -row["ce"])]
     assert order == expected[: len(order)]

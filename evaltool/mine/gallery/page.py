@@ -2,25 +2,25 @@
 
 import base64
 import hashlib
+import io
 import json
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import jinja2
 from markupsafe import Markup
 
 import evaltool
 from evaltool.errors import EvaltoolError
+from evaltool.mine.files import write_files
 from evaltool.mine.gallery.linked import origin_of
 from evaltool.mine.gallery.masks import COLOURS
 from evaltool.mine.gallery.samples import Material, losses_of, run_digest, samples_of, values_of
 from evaltool.mine.gallery.texts import Texts
 from evaltool.mine.mined import Mined
 from evaltool.mine.pictures import Pictures
-from evaltool.partial_files import partial_path
 
 SCRIPTS = (
     *("samples.js", "store.js", "csv.js", "views.js", "pictures.js", "cards.js", "detail.js", "decide.js"),
@@ -64,102 +64,108 @@ class Gallery(NamedTuple):
     origins: tuple[str, ...]  # that the page loads pictures from; () where it asks nobody
 
 
-def write_gallery(
-    mined: Mined,
-    path: str | Path,
-    *,
-    pictures: Pictures | None = None,
-    texts: Texts | None = None,
-    masks: bool | None = None,
-    blind: bool = False,
-    title: str | None = None,
-    thumb: int = THUMB,
-    link: bool = False,
-) -> Gallery:
-    """Write the page, a sample at a time; the file appears when it is whole.
+class Page:
+    """The page of a list, checked and ready to be written.
 
     Args:
         mined: the list.
-        path: the file to write.
         pictures: of the samples, None for tables and text.
         texts: as ``read_texts`` gives them for the samples of the list.
         masks: draw label and prediction of a segmentation run; None does where ``mined`` has them.
         blind: leave out what the model thinks, and shuffle.
         title: the heading; None names the run.
         thumb: largest side of a picture in the page, in pixels.
-        link: show picture files from where they are, by their path relative to the page, instead of a copy inside it.
+        folder: show picture files from where they are, by their path relative to this folder, in which the page will
+            lie, instead of a copy inside it.
+
+    Attributes:
+        origins: what the page loads pictures from; () where it asks nobody.
 
     Raises:
-        EvaltoolError: the list is empty, a picture is missing or unreadable, or there are no masks to draw.
+        EvaltoolError: the list is empty, there are no pictures to link, or they are behind no address of the web.
+    """
+
+    def __init__(
+        self,
+        mined: Mined,
+        *,
+        pictures: Pictures | None = None,
+        texts: Texts | None = None,
+        masks: bool | None = None,
+        blind: bool = False,
+        title: str | None = None,
+        thumb: int = THUMB,
+        folder: Path | None = None,
+    ) -> None:
+        if thumb < 1:
+            raise ValueError(f"thumb is a number of pixels, got {thumb}")
+        if mined.table.num_rows == 0:
+            raise EvaltoolError(
+                f"there is nothing to review\n  {mined.run.name}: the list has 0 rows\n  Ask for more, or filter less."
+            )
+        if folder is not None and pictures is None:
+            raise EvaltoolError("there are no pictures to link\n  the gallery has none\n  Say where: --images DIR.")
+        if masks is None:
+            inputs = mined.inputs
+            masks = mined.run.task == "segmentation" and inputs is not None and len(inputs.labels.shape) in (3, 4)
+        self.origins: tuple[str, ...] = ()
+        if pictures is not None and pictures.is_url:
+            self.origins = tuple(sorted({origin_of(pictures.of(row).url or "") for row in mined.rows()}))
+        self._mined = mined
+        self._title = title or f"{mined.run.name}: samples to review"
+        self._material = Material(pictures, texts, masks, blind, thumb, folder)
+
+    def write(self, file: IO[bytes], name: str) -> None:
+        """Write the page, a sample at a time.
+
+        Args:
+            file: where to.
+            name: what the file of decisions is called after.
+
+        Raises:
+            EvaltoolError: a picture is missing or cannot be read.
+        """
+        for piece in _pieces(self._mined, self._material, self._title, self.origins, name):
+            file.write(piece.encode())
+
+
+def write_gallery(mined: Mined, path: str | Path, *, link: bool = False, **options: Any) -> Gallery:
+    """Write the page; the file appears when it is whole.
+
+    Args:
+        mined: the list.
+        path: the file to write.
+        link: show picture files from where they are, by their path relative to the page, instead of a copy inside it.
+        options: as of ``Page``, less ``folder``.
+
+    Raises:
+        EvaltoolError: as of ``Page``; a picture is missing or unreadable; or the file cannot be written.
     """
     target = Path(path)
-    material = _material(mined, pictures, texts, masks, blind, thumb, target.parent if link else None)
-    origins: set[str] = set()
-    partial = partial_path(target)
-    try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(_pieces(mined, material, title, origins, target.stem))
-        n_bytes = partial.stat().st_size
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
-    return Gallery(target, mined.table.num_rows, n_bytes, tuple(sorted(origins)))
+    page = Page(mined, folder=target.parent if link else None, **options)
+    write_files({target: lambda file: page.write(file, target.stem)})
+    return Gallery(target, mined.table.num_rows, target.stat().st_size, page.origins)
 
 
-def gallery_of(
-    mined: Mined,
-    *,
-    pictures: Pictures | None = None,
-    texts: Texts | None = None,
-    masks: bool | None = None,
-    blind: bool = False,
-    title: str | None = None,
-    thumb: int = THUMB,
-) -> str:
-    """Return the page as text.  Arguments and errors as of ``write_gallery``."""
-    material = _material(mined, pictures, texts, masks, blind, thumb, None)
-    return "".join(_pieces(mined, material, title, set(), mined.run.name))
+def gallery_of(mined: Mined, **options: Any) -> str:
+    """Return the page as text.  Options and errors as of ``Page``."""
+    file = io.BytesIO()
+    Page(mined, **options).write(file, mined.run.name)
+    return file.getvalue().decode()
 
 
-def _material(
-    mined: Mined,
-    pictures: Pictures | None,
-    texts: Texts | None,
-    masks: bool | None,
-    blind: bool,
-    thumb: int,
-    folder: Path | None,
-) -> Material:
-    if thumb < 1:
-        raise ValueError(f"thumb is a number of pixels, got {thumb}")
-    if mined.table.num_rows == 0:
-        raise EvaltoolError(
-            f"there is nothing to review\n  {mined.run.name}: the list has 0 rows\n  Ask for more, or filter less."
-        )
-    if folder is not None and pictures is None:
-        raise EvaltoolError("there are no pictures to link\n  Say where they are: --images DIR.")
-    if masks is None:
-        inputs = mined.inputs
-        masks = mined.run.task == "segmentation" and inputs is not None and len(inputs.labels.shape) in (3, 4)
-    return Material(pictures, texts, masks, blind, thumb, folder)
-
-
-def _pieces(mined: Mined, material: Material, title: str | None, origins: set[str], file: str) -> Iterator[str]:
-    """Yield the page; ``origins`` is filled with what its pictures are loaded from."""
+def _pieces(mined: Mined, material: Material, title: str, origins: Sequence[str], file: str) -> Iterator[str]:
     values = values_of(mined)
     script = "".join(f"\n// {name}\n{_asset(name)}" for name in SCRIPTS)
     script = f'"use strict";\n(() => {{{script}}})();\n'
     css = _asset("gallery.css")
-    if material.pictures is not None and material.pictures.is_url:
-        origins.update(origin_of(material.pictures.of(row).url or "") for row in mined.rows())
-    heading = title or f"{mined.run.name}: samples to review"
     n = mined.table.num_rows
     facts = [mined.run.name, mined.run.task, f"{n:,} of {mined.run.n_samples:,} samples"]
     mask_names = ("label",) if material.blind else ("label", "prediction", "disagreement")
     yield from _template().generate(
-        policy=_policy(script, css, sorted(origins), linked=material.folder is not None),
+        policy=_policy(script, css, origins, linked=material.folder is not None),
         version=evaltool.__version__,
-        title=heading,
+        title=title,
         subtitle=" · ".join(facts),
         blind=material.blind,
         pictured=material.pictures is not None or material.masks,
@@ -210,7 +216,7 @@ def _json(content: Any) -> Markup:
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
-def _policy(script: str, css: str, origins: list[str], *, linked: bool) -> Markup:
+def _policy(script: str, css: str, origins: Sequence[str], *, linked: bool) -> Markup:
     """Return the policy that a browser holds the page to: these scripts, these pictures, and no connection."""
     pictures = ["data:", *(["'self'", "file:"] if linked else []), *origins]
     return Markup(

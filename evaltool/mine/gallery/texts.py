@@ -52,6 +52,11 @@ def read_texts(source: str | Path, indices: Sequence[int], n_samples: int) -> Te
     return texts
 
 
+def check_texts(source: str | Path) -> None:
+    """Raise EvaltoolError if there is no such file or column; its rows are not read."""
+    _path_and_columns(str(source))
+
+
 def _path_and_columns(source: str) -> tuple[Path, list[str]]:
     whole = Path(source)
     head, colon, tail = source.rpartition(":")

@@ -55,6 +55,7 @@ function markActive() {
 function pick(at) {
   const choice = picker.found[at];
   if (!choice) return;
+  byId("picker-input").blur(); // else it stays the target of keys until the next frame
   byId("picker").close();
   decide("relabel", choice.value);
 }
