@@ -1,5 +1,7 @@
 """Lists to review, and a browser's page on them."""
 
+import json
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +68,28 @@ def segmentation(n=6, size=(12, 16)):
     return Mined(table, run, Inputs(run, preds=preds, labels=labels))
 
 
+def multilabel():
+    """Return four labels of two samples, wrong ones and right ones."""
+    preds = np.array([[0.9, 0.8], [0.2, 0.1]], np.float32)
+    labels = np.array([[0, 0], [1, 0]])
+    scores = evaltool.score(preds, labels, task="multilabel", preds_are="probs", class_names=["ant", "bee"])
+    columns = {
+        "index": [0, 0, 1, 1],
+        "class": [0, 1, 0, 1],
+        "label": [0, 0, 1, 0],
+        "suggested": [1, 1, 0, 1],
+        "p_wrong": [0.9, 0.8, 0.8, 0.1],
+    }
+    return Mined(pa.table(columns), open_run(scores))
+
+
+def regression():
+    """Return two samples whose labels are numbers."""
+    preds, labels = np.array([1.0, 2.0], np.float32), np.array([0.1, -3.0], np.float32)
+    scores = evaltool.score(preds, labels, task="regression")
+    return Mined(pa.table({"index": [0, 1], "label": labels, "pred": preds, "l1": [0.9, 5.0]}), open_run(scores))
+
+
 def digits(n):
     """Return n images 8 x 8, float."""
     return np.random.default_rng(1).random((n, 8, 8))
@@ -77,3 +101,29 @@ def written(folder: Path, mined: Mined, *, images=None, **options) -> str:
     path = folder / "list.html"
     write_gallery(mined, path, pictures=pictures, **options)
     return path.resolve().as_uri()
+
+
+class Scripts(HTMLParser):
+    """The text of each script element by its id, as a browser ends them."""
+
+    def __init__(self):
+        super().__init__()
+        self.texts, self._id, self.tags = {}, None, []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self._id = dict(attrs).get("id", "main") if tag == "script" else None
+
+    def handle_data(self, data):
+        if self._id:
+            self.texts[self._id] = self.texts.get(self._id, "") + data
+
+    def handle_endtag(self, tag):
+        self._id = None
+
+
+def read(page):
+    """Return the page's config, its samples and its parser."""
+    parser = Scripts()
+    parser.feed(page)
+    return json.loads(parser.texts["config"]), json.loads(parser.texts["samples"]), parser

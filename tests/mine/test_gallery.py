@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.mine.galleries import HOSTILE, digits, multiclass, segmentation, written
+from tests.mine.galleries import HOSTILE, digits, multiclass, multilabel, regression, segmentation, written
 
 CHROMIUM = shutil.which("chromium")
 QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -399,6 +399,57 @@ def test_two_windows_on_one_list_share_their_decisions(open_page, browser, liste
     two.wait_for_function("document.getElementById('done').textContent.startsWith('1 of')")
     press(two, "n", "k")
     one.wait_for_function("document.getElementById('done').textContent.startsWith('2 of')")
+
+
+def test_a_filter_chosen_with_the_pointer_gives_the_keys_back(open_page, listed):
+    page = open_page(listed[1])
+    page.click("#filter-text")
+    press(page, "Escape")
+    page.evaluate("document.dispatchEvent(new PointerEvent('pointerdown'))")
+    page.focus("#filter-state")
+    page.select_option("#filter-state", "open")
+    press(page, "a")
+    assert shown(page) == 39
+
+
+def test_the_keys_of_the_slider_move_the_slider(open_page, tmp_path):
+    page = open_page(written(tmp_path, segmentation(), images=np.zeros((6, 12, 16))))
+    page.focus("#opacity")
+    press(page, "ArrowRight", "ArrowRight", "k")
+    assert page.input_value("#opacity") == "47"
+    assert where(page) == "2"
+
+
+def test_a_label_of_each_class_is_present_or_absent(open_page, tmp_path):
+    """Multilabel: one sample may be listed for several classes, each decided by itself."""
+    mined = multilabel()
+    page = open_page(written(tmp_path, mined))
+    press(page, "a", "c")
+    page.keyboard.type("pre")
+    press(page, "Enter")
+    press(page, "k")
+    decided, text = saved(page)
+    assert [(row["index"], row["class"], row["label"], row["new_label"]) for row in decided] == [
+        ("0", "ant", "0", "1"),
+        ("0", "bee", "0", "1"),
+        ("1", "ant", "1", ""),
+    ]
+    assert page.locator("#tab-sets [role=tab]").all_inner_texts() == ["All", "By confusion", "By class"]
+    press(page, "z", "z", "z")
+    assert "3 decisions read" in load(page, text)
+    assert saved(page)[1] == text
+
+
+def test_a_number_is_corrected_by_typing_it(open_page, tmp_path):
+    page = open_page(written(tmp_path, regression()))
+    press(page, "c")
+    page.keyboard.type("-2.5")
+    press(page, "Enter", "k")
+    decided, _ = saved(page)
+    assert [(row["label"], row["decision"], row["new_label"]) for row in decided] == [
+        ("0.1", "relabel", "-2.5"),
+        ("-3", "keep", ""),
+    ]
 
 
 @pytest.mark.parametrize("width", [320, 400, 820, 1280])

@@ -1,47 +1,24 @@
 """What stands in a gallery's source, without a browser: and what does not."""
 
+import base64
 import hashlib
+import io
 import json
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
+from PIL import Image
 
 from evaltool.errors import EvaltoolError
 from evaltool.mine.gallery import gallery_of, read_texts, write_gallery
 from evaltool.mine.gallery.masks import overlay_of
 from evaltool.mine.mined import Masks
 from evaltool.mine.pictures import Pictures
-from tests.mine.galleries import HOSTILE, digits, multiclass, segmentation
-
-
-class Scripts(HTMLParser):
-    """The text of each script element by its id, as a browser ends them."""
-
-    def __init__(self):
-        super().__init__()
-        self.texts, self._id, self.tags = {}, None, []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self._id = dict(attrs).get("id", "main") if tag == "script" else None
-
-    def handle_data(self, data):
-        if self._id:
-            self.texts[self._id] = self.texts.get(self._id, "") + data
-
-    def handle_endtag(self, tag):
-        self._id = None
-
-
-def read(page):
-    parser = Scripts()
-    parser.feed(page)
-    return json.loads(parser.texts["config"]), json.loads(parser.texts["samples"]), parser
+from tests.mine.galleries import HOSTILE, digits, multiclass, read, segmentation
 
 
 def test_only_what_is_shown_is_in_the_page():
@@ -132,11 +109,6 @@ def test_what_cannot_be_linked_is_refused(tmp_path):
 
 
 def pixels(uri):
-    import base64
-    import io
-
-    from PIL import Image
-
     image = Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
     return np.asarray(image.convert("RGBA"))
 

@@ -17,7 +17,7 @@ from evaltool.errors import EvaltoolError
 from evaltool.mine.files import write_files
 from evaltool.mine.gallery.linked import origin_of
 from evaltool.mine.gallery.masks import COLOURS
-from evaltool.mine.gallery.samples import Material, losses_of, run_digest, samples_of, values_of
+from evaltool.mine.gallery.samples import Material, is_by_class, losses_of, run_digest, samples_of, values_of
 from evaltool.mine.gallery.texts import Texts
 from evaltool.mine.mined import Mined
 from evaltool.mine.pictures import Pictures
@@ -187,6 +187,7 @@ def _config(mined: Mined, material: Material, values: str, masks: tuple[str, ...
         "blind": material.blind,
         "task": mined.run.task,
         "values": values,
+        "by_class": is_by_class(mined),
         "takes_masks": material.masks,
         "classes": mined.run.class_names,
         "losses": [] if material.blind else losses_of(mined),

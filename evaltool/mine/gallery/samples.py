@@ -44,6 +44,12 @@ def values_of(mined: Mined) -> str:
     return kinds.get(mined.run.task, "whole") if known == needs else "whole"
 
 
+def is_by_class(mined: Mined) -> bool:
+    """Return whether ``class`` is what a row asks about; else it is the image's worst class, and the model's opinion."""
+    index = mined.table["index"]
+    return values_of(mined) == "presence" or len(index.unique()) < len(index)
+
+
 def run_digest(mined: Mined) -> str:
     """Return what tells decisions on this run from those on others: a digest of what was scored, and of the scores."""
     inputs = [[record["role"], record.get("digest"), record["shape"]] for record in mined.run.manifest["inputs"]]
@@ -69,10 +75,11 @@ def samples_of(mined: Mined, material: Material) -> Iterator[dict[str, Any]]:
     if material.blind:
         mined, rows = _shuffled(mined, rows)
     drawn = mined.masks() if material.masks else None
-    # an image that is listed for several classes shows the class in question; else that is only its worst one
-    per_class = len({row["index"] for row in rows}) < len(rows)
+    by_class = is_by_class(mined)
     for row in rows:
         sample = _facts(row, losses, blind=material.blind)
+        if material.blind and not by_class:
+            sample.pop("class", None)
         if material.texts is not None:
             sample["text"] = material.texts[row["index"]]
         picture = None
@@ -82,7 +89,7 @@ def samples_of(mined: Mined, material: Material) -> Iterator[dict[str, Any]]:
         masks = next(drawn) if drawn is not None else None
         size = picture.size if picture is not None else None
         if masks is not None:
-            sample |= _drawn(masks, row, row.get("class") if per_class else None, size, material)
+            sample |= _drawn(masks, row, row.get("class") if by_class else None, size, material)
             size = size or (masks.label.shape[1], masks.label.shape[0])
         if size is not None:
             sample["size"] = list(size)

@@ -55,7 +55,7 @@ function cardCaption(sample) {
   name.textContent = sampleName(sample);
   const verdict = element("span", { class: "verdict" });
   const subject = sample.class !== null && sample.class !== undefined ? `${className(sample.class)} ` : "";
-  const given = element("b");
+  const given = element("b", { class: sample.label === undefined ? "" : "label" });
   given.textContent = `${subject}${valueName(sample.label)}`;
   verdict.append(given);
   if (hasSuggestion(sample)) {

@@ -85,7 +85,7 @@ function changesOfCsv(text) {
 function readRow(row, changes) {
   const classIndex = row.class === "" ? null : indexOfName.get(row.class);
   if (classIndex === undefined) return `unknown class ${row.class}`;
-  const sample = sampleOfKey.get(`${row.index}|${classIndex ?? ""}`);
+  const sample = sampleOfKey.get(keyOf(row.index, classIndex));
   if (!sample) return `sample ${row.index} is not in this list`;
   if (!Object.hasOwn(DECISIONS, row.decision)) return `unknown decision ${row.decision}`;
   if (row.label !== valueCell(sample.label)) {

@@ -89,7 +89,8 @@ function opinion(kind, word, name, share) {
 function opinions(sample) {
   const rows = [];
   if (sample.class !== null && sample.class !== undefined) {
-    rows.push(opinion("of-class", "Class", className(sample.class), null));
+    const word = config.by_class ? "Class" : "Worst class";
+    rows.push(opinion("of-class", word, className(sample.class), null));
   }
   if (sample.label !== null && sample.label !== undefined) {
     rows.push(opinion("given", "Given", valueName(sample.label), sample.p_label));

@@ -26,10 +26,14 @@ function isTyping(target) {
   return target.matches("input:not([type=checkbox], [type=range]), select, textarea") || document.querySelector("dialog[open]");
 }
 
+let byPointer = false;
+
 function onKey(event) {
+  byPointer = false;
   const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   if (event.key === "Escape" && event.target.matches("input, select")) event.target.blur();
   if (isTyping(event.target)) return;
+  if (event.target.type === "range" && event.key.length > 1) return; // the keys that move it
   if (name === "z" && (event.ctrlKey || event.metaKey) && !event.shiftKey) {
     event.preventDefault();
     undo();
@@ -108,6 +112,9 @@ function start() {
   showProgress();
   select(view.shown.find((sample) => !store.of(sample)) ?? view.shown[0]);
   document.addEventListener("keydown", onKey);
+  document.addEventListener("pointerdown", () => (byPointer = true));
+  // chosen with the pointer, a filter gives the keys back; with the keyboard, one goes on choosing
+  document.addEventListener("change", ({ target }) => byPointer && target.matches("select") && target.blur());
   // the same page in another tab
   window.addEventListener("storage", (event) => {
     if (event.key !== STORE_KEY) return;

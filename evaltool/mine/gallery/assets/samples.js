@@ -6,9 +6,14 @@ const INFINITE = { "∞": Infinity, "-∞": -Infinity }; // JSON has no word for
 samples.forEach((sample, position) => {
   sample.position = position;
   sample.losses = sample.losses?.map((value) => INFINITE[value] ?? value);
-  sample.key = `${sample.index}|${sample.class ?? ""}`;
+  sample.key = keyOf(sample.index, sample.class);
 });
 const sampleOfKey = new Map(samples.map((sample) => [sample.key, sample]));
+
+// a sample can be listed for several classes, each to be decided by itself
+function keyOf(index, classIndex) {
+  return config.by_class ? `${index}|${classIndex ?? ""}` : String(index);
+}
 
 const DECISIONS = {
   accept: { word: "accepted", sign: "✓" },
