@@ -135,7 +135,7 @@ def command(run: str, **options: Any) -> None:
         raise click.UsageError("--threshold nan is no number.")
     # here: --help answers without them
     from evaltool.cli.mine_view import print_list, print_mined
-    from evaltool.mine import mine
+    from evaltool.mine.job import mine
 
     mined = mine(run, **options)
     if mined.paths:

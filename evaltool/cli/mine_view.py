@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from evaltool.errors import EvaltoolError
-from evaltool.mine import Mined
 from evaltool.mine.formats import WRITERS
+from evaltool.mine.job import Mined
 
 PIPE_WIDTH = 120
 SHOWN = 10

@@ -1,4 +1,4 @@
-"""Measures how many flipped labels ``evaltool mine`` and cleanlab find, and prints the table; see ``scripts/mining``."""
+"""Measures how many flipped labels ``evaltool mine`` and cleanlab find, and prints it; see ``scripts/mining``."""
 
 import sys
 import tempfile
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 import evaltool
-from evaltool.mine import mine
+from evaltool.mine.job import mine
 
 from .settings import SETTINGS, flawed, out_of_fold, precision_at_flips
 
@@ -40,7 +40,7 @@ def cleanlab_orders(probs, labels):
 
 
 def measured(setting, seed):
-    """Return P@k by method, of single and of averaged probabilities, and the expected number of errors over the true."""
+    """Return P@k by method, of single and of averaged probabilities, and expected over true number of errors."""
     x, labels, flipped = flawed(setting, seed)
     results = []
     for probs in out_of_fold(x, labels, seed):
@@ -52,23 +52,28 @@ def measured(setting, seed):
     return results
 
 
+def say(line):
+    """Print a line."""
+    sys.stdout.write(f"{line}\n")
+
+
 def main():
     """Print P@k by setting and method, means over the seeds."""
     torch.set_num_threads(1)
     columns = ("evaltool", *CLEANLAB, "expected/true")
     rows = {}
     for setting in SETTINGS:
-        print(f"training: {setting}", file=sys.stderr)
+        sys.stderr.write(f"training: {setting}\n")
         seeds = [measured(setting, seed) for seed in SEEDS]
         rows[setting] = [[np.mean([seed[i][name] for seed in seeds]) for name in columns] for i in (0, 1)]
     for i, title in enumerate(("one checkpoint", "averaged checkpoints")):
-        print(f"\n| {title} | {' | '.join(columns)} |\n|{'---|' * (len(columns) + 1)}")
+        say(f"\n| {title} | {' | '.join(columns)} |\n|{'---|' * (len(columns) + 1)}")
         for setting, values in rows.items():
-            print(f"| {setting} | {' | '.join(f'{value:.3f}' for value in values[i])} |")
+            say(f"| {setting} | {' | '.join(f'{value:.3f}' for value in values[i])} |")
         means = np.mean([values[i] for values in rows.values()], axis=0)
-        print(f"| mean | {' | '.join(f'{value:.3f}' for value in means)} |")
+        say(f"| mean | {' | '.join(f'{value:.3f}' for value in means)} |")
         ahead = sum(values[i][0] > max(values[i][1:4]) for values in rows.values())
-        print(f"\nahead of cleanlab's best score in {ahead} of {len(rows)} settings")
+        say(f"\nahead of cleanlab's best score in {ahead} of {len(rows)} settings")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 import evaltool
 from evaltool.errors import EvaltoolError
 from evaltool.mine import label_errors as unit
-from evaltool.mine import mine
+from evaltool.mine.job import mine
 from evaltool.run import inputs as run_inputs
 from tests.scorer.problems import problem
 

@@ -9,7 +9,8 @@ import pytest
 
 import evaltool
 from evaltool.errors import EvaltoolError
-from evaltool.mine import mine, order
+from evaltool.mine import order
+from evaltool.mine.job import mine
 from evaltool.mine.variety import distinct, spread
 from tests.scorer.problems import problem
 
