@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from evaltool import mine
 from evaltool.cli import main
-from evaltool.mine import mine
 from tests.mine.galleries import read
 from tests.mine.runs import scored
 

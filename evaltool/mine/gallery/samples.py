@@ -45,7 +45,7 @@ def values_of(mined: Mined) -> str:
 
 
 def is_by_class(mined: Mined) -> bool:
-    """Return whether ``class`` is what a row asks about; else it is the image's worst class, and the model's opinion."""
+    """Return whether ``class`` is what a row asks about; else it is the model's opinion: the worst one."""
     index = mined.table["index"]
     return values_of(mined) == "presence" or len(index.unique()) < len(index)
 
