@@ -10,9 +10,9 @@ import torch
 import evaltool
 from evaltool.mine.job import mine
 
-from .settings import SETTINGS, flawed, out_of_fold, precision_at_flips
+from .settings import BESIDE, SETTINGS, flawed, out_of_fold, precision_at_flips
 
-SEEDS = (101, 102, 103)
+SEEDS = (201, 202, 203)
 CLEANLAB = ("self_confidence", "normalized_margin", "confidence_weighted_entropy")
 
 
@@ -62,7 +62,7 @@ def main():
     torch.set_num_threads(1)
     columns = ("evaltool", *CLEANLAB, "expected/true")
     rows = {}
-    for setting in SETTINGS:
+    for setting in (*SETTINGS, *BESIDE):
         sys.stderr.write(f"training: {setting}\n")
         seeds = [measured(setting, seed) for seed in SEEDS]
         rows[setting] = [[np.mean([seed[i][name] for seed in seeds]) for name in columns] for i in (0, 1)]
@@ -70,10 +70,11 @@ def main():
         say(f"\n| {title} | {' | '.join(columns)} |\n|{'---|' * (len(columns) + 1)}")
         for setting, values in rows.items():
             say(f"| {setting} | {' | '.join(f'{value:.3f}' for value in values[i])} |")
-        means = np.mean([values[i] for values in rows.values()], axis=0)
-        say(f"| mean | {' | '.join(f'{value:.3f}' for value in means)} |")
-        ahead = sum(values[i][0] > max(values[i][1:4]) for values in rows.values())
-        say(f"\nahead of cleanlab's best score in {ahead} of {len(rows)} settings")
+        counted = [rows[setting][i] for setting in SETTINGS]
+        means = np.mean(counted, axis=0)
+        say(f"| mean of the first {len(SETTINGS)} | {' | '.join(f'{value:.3f}' for value in means)} |")
+        ahead = sum(values[0] > max(values[1:4]) for values in counted)
+        say(f"\nahead of cleanlab's best score in {ahead} of these {len(SETTINGS)}")
 
 
 if __name__ == "__main__":
