@@ -470,4 +470,6 @@ def test_files_are_linked_by_their_path_beside_the_page(open_page, tmp_path):
     url = written(tmp_path, multiclass(), images=f"{folder}/{{index}}#.png", link=True)
     page = open_page(url, beside=folder.as_uri())
     page.wait_for_function("document.querySelector('.stage img').naturalWidth === 40")
+    box = page.locator(".stage").bounding_box()
+    assert box["width"] / box["height"] == pytest.approx(40 / 30, abs=0.02)  # whole pixels
     assert page.get_attribute(".stage img", "src") == "pic%20tures/0%23.png"

@@ -52,6 +52,7 @@ def test_hostile_text_ends_no_element():
     config, samples, parser = read(page)
     assert config["classes"] == HOSTILE
     assert samples[0]["id"] == f"{HOSTILE[0]}0"
+    assert "<" not in parser.texts["config"] + parser.texts["samples"]
     assert parser.tags.count("script") == 3
     assert parser.tags.count("img") == 0
 

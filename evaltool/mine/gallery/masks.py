@@ -45,7 +45,7 @@ def overlay_of(masks: Masks, only: int | None, size: tuple[int, int], *, blind: 
         del coloured["prediction"]
     images = {name: _png(_nearest(numbers, size), COLOURS) for name, numbers in coloured.items()}
     if not blind:
-        differs = _any(masks.valid & (label != pred), size)
+        differs = _any(label != pred, size)
         stripes = np.add.outer(np.arange(size[1]), np.arange(size[0])) % HATCH < HATCH // 2
         images["disagreement"] = _png((differs & stripes).astype(np.uint8), (DISAGREEMENT,))
     seen = np.unique(np.concatenate([label.ravel(), np.zeros(0, np.int64) if blind else pred.ravel()]))

@@ -32,6 +32,10 @@ function stage(sample) {
   if (picture) picture.alt = `sample ${sampleName(sample)}`;
   const [width, height] = sample.size ?? [1, 1];
   shown.style.setProperty("--ratio", width / height);
+  // a browser turns a photograph upright whose file says so, and knows the size of one behind an address
+  picture?.addEventListener("load", () => {
+    shown.style.setProperty("--ratio", picture.naturalWidth / picture.naturalHeight);
+  });
   if (sample.box) {
     const box = element("span", { class: "box", title: "the worst region" });
     ["left", "top", "width", "height"].forEach((side, at) => {

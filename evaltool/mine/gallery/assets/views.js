@@ -25,7 +25,8 @@ function tabsOf(set) {
     if (!tabs.has(name)) tabs.set(name, []);
     tabs.get(name).push(sample);
   }
-  return [...tabs].sort((a, b) => b[1].length - a[1].length || (a[0] < b[0] ? -1 : 1));
+  const words = new Intl.Collator(undefined, { numeric: true });
+  return [...tabs].sort((a, b) => b[1].length - a[1].length || words.compare(a[0], b[0]));
 }
 
 const STATES = {
