@@ -168,7 +168,7 @@ def _pieces(mined: Mined, material: Material, title: str, origins: Sequence[str]
         title=title,
         subtitle=" · ".join(facts),
         blind=material.blind,
-        pictured=material.pictures is not None or material.masks,
+        shape="faces" if material.pictures or material.masks else "lines" if material.texts else "plain",
         decisions=DECISIONS,
         masks=mask_names,
         words=WORDS[values],

@@ -37,11 +37,11 @@ function fillCard(card) {
 
 function cardFace(sample) {
   if (sample.picture || sample.overlays) {
-    const face = element("span", { class: "face" }, ...layers(sample));
-    return face;
+    return element("span", { class: "face" }, ...layers(sample));
   }
-  const words = element("span", { class: sample.text ? "face words" : "face words bare" });
-  words.textContent = sample.text ? excerpt(sample) : sampleName(sample);
+  if (!sample.text) return "";
+  const words = element("span", { class: "face words" });
+  words.textContent = excerpt(sample);
   return words;
 }
 
