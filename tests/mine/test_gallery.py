@@ -215,6 +215,8 @@ def test_tabs_and_filters_show_what_they_say(open_page, listed):
     assert not page.locator("#detail").is_visible()
     page.click("#clear")
     page.select_option("#sort", "loss:ce")
+    filled = "[...document.querySelectorAll('#cards > li:nth-child(-n+10)')].every(li => 'filled' in li.dataset)"
+    page.wait_for_function(filled)
     # cards out of sight have no text
     order = page.evaluate(
         "[...document.querySelectorAll('#cards > li')].map(li => li.querySelector('.name')?.innerText)"
