@@ -134,10 +134,14 @@ def _blocks(
 
 def _key(run: Run, inputs: Inputs) -> str | None:
     """Return what the state depends on, None where an input has no digest."""
-    records = [record for record in run.manifest["inputs"] if record["role"] in ("preds", "labels")]
-    if run.path is None or any(record["path"] is None for record in records):
+    digests: dict[str, list[str]] = {"preds": [], "labels": []}
+    for record in run.manifest["inputs"]:
+        for part in record.get("average", [record]) if record["role"] in digests else ():
+            if part["path"] is None:
+                return None
+            digests[record["role"]].append(part["digest"])
+    if run.path is None:
         return None
-    digests = {record["role"]: record["digest"] for record in records}
     arguments = {name: run.manifest["arguments"].get(name) for name in ("dtype", "scale", "ignore_index")}
     parameters = {"rounds": ROUNDS, "strength": STRENGTH, "kept": KEPT_NUMBERS, "version": VERSION}
     kind = {"task": inputs.task, "preds_are": run.manifest["decisions"]["preds_are"]}

@@ -213,7 +213,7 @@ def test_every_option_of_the_contract_is_there(cli):
     for option in (
         *("--task", "--preds-are", "--loss", "--ignore-index", "--class-names", "--class-weights", "--ids", "--module"),
         *("--engine", "--device", "--batch-size", "--max-bad", "--overwrite", "--progress", "--json", "-o", "--trust"),
-        *("--model", "--input", "--output-name"),
+        *("--model", "--input", "--output-name", "--average"),
     ):
         assert option in text
 
