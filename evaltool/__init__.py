@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from evaltool.errors import EvaltoolError as EvaltoolError
+    from evaltool.mine.job import mine as mine
     from evaltool.predictor import predict as predict
     from evaltool.scorer import Scores as Scores
     from evaltool.scorer import score as score
@@ -22,14 +23,18 @@ _LAZY = {
     "predict": "evaltool.predictor",
     "EvaltoolError": "evaltool.errors",
 }
-__all__ = ["EvaltoolError", "Scores", "__version__", "predict", "score"]
+_CALLABLE_PACKAGES = ("mine",)  # a package and what it does: evaltool.mine(run), evaltool.mine.job
+
+__all__ = ["EvaltoolError", "Scores", "__version__", "mine", "predict", "score"]
 
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for only then: ``import evaltool`` alone loads neither NumPy nor torch."""
-    if name in _LAZY:
-        import importlib
+    import importlib
 
+    if name in _CALLABLE_PACKAGES:
+        return importlib.import_module(f"evaltool.{name}")
+    if name in _LAZY:
         return getattr(importlib.import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'evaltool' has no attribute {name!r}")
 

@@ -46,6 +46,23 @@ def _is_alive(pid: str) -> bool:
     return True
 
 
+def check_file(path: Path, *, overwrite: bool) -> None:
+    """Raise EvaltoolError if a file must not be written."""
+    if path.is_dir() or (path.exists() and not overwrite):
+        raise EvaltoolError(f"the output exists\n  {path}\n  Pass --overwrite to replace it, or name another with -o.")
+
+
+def check_folder(path: Path, *, overwrite: bool, mark: str) -> None:
+    """Raise EvaltoolError if a folder must not be written: there is one with files in it.
+
+    With ``overwrite`` one that holds ``mark`` is ours to replace.
+    """
+    if path.exists() and not (path.is_dir() and (not any(path.iterdir()) or (overwrite and (path / mark).is_file()))):
+        ours = path.is_dir() and (path / mark).is_file()
+        what = "Pass --overwrite to replace it, or name" if ours else "Name"
+        raise EvaltoolError(f"the output exists\n  {path}\n  {what} another folder with -o.")
+
+
 @contextlib.contextmanager
 def whole_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """Yield where to write a file, which gets its name at the end of the block, and not where an error ends it.
@@ -53,8 +70,7 @@ def whole_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
     Raises:
         EvaltoolError: there is such a file (and ``overwrite`` is off), or it cannot be written.
     """
-    if path.is_dir() or (path.exists() and not overwrite):
-        raise EvaltoolError(f"the output exists\n  {path}\n  Pass --overwrite to replace it, or name another with -o.")
+    check_file(path, overwrite=overwrite)
     partial = partial_path(path)
     with _told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,10 +97,7 @@ def whole_folder(path: Path, *, overwrite: bool, mark: str) -> Iterator[Path]:
         EvaltoolError: there is such a folder or file, or it cannot be written.
     """
     path = path.absolute()
-    if path.exists() and not (path.is_dir() and (not any(path.iterdir()) or (overwrite and (path / mark).is_file()))):
-        ours = path.is_dir() and (path / mark).is_file()
-        what = "Pass --overwrite to replace it, or name" if ours else "Name"
-        raise EvaltoolError(f"the output exists\n  {path}\n  {what} another folder with -o.")
+    check_folder(path, overwrite=overwrite, mark=mark)
     partial = partial_path(path)
     with _told(path):
         path.parent.mkdir(parents=True, exist_ok=True)

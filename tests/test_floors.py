@@ -89,7 +89,7 @@ LIGHT = [*sorted(PACKAGE.glob("cli/*.py")), *sorted(PACKAGE.glob("catalogue/*.py
 
 @pytest.mark.parametrize("path", [*LIGHT, PACKAGE / "schema.py"], ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_what_help_needs_imports_nothing_heavy_at_the_top(path):
-    if path.name == "view.py":
+    if path.name in ("view.py", "mine_view.py"):
         return  # imported when there is something to show
     tree = ast.parse(path.read_text())
     tree.body = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]

@@ -16,6 +16,7 @@ from evaltool.errors import EvaltoolError
 
 COMMANDS = {
     "score": "evaltool.cli.score",
+    "mine": "evaltool.cli.mine",
     "export": "evaltool.cli.export",
     "verify": "evaltool.cli.verify",
     "predict": "evaltool.cli.predict",

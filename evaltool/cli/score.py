@@ -20,6 +20,7 @@ from evaltool.schema import ENGINES, KINDS, PREDS_DTYPES, PROGRESS, TASKS, WEIGH
 )
 @click.argument("preds", shell_complete=paths("file"))
 @click.argument("labels", shell_complete=paths("file"))
+@click.argument("more", metavar="", nargs=-1, shell_complete=paths("file"))
 @click.option(
     "-o",
     "--output",
@@ -77,6 +78,11 @@ from evaltool.schema import ENGINES, KINDS, PREDS_DTYPES, PROGRESS, TASKS, WEIGH
     shell_complete=paths("file"),
 )
 @click.option("--output-name", metavar="NAME", help="Which output of --model to score.  [default: the first]")
+@click.option(
+    "--average",
+    is_flag=True,
+    help="Score the mean of several predictions, of checkpoints or folds: --average PREDS PREDS ... LABELS.",
+)
 @click.option("--trust", is_flag=True, help="Run --module and --model files that no manifest vouches for.")
 @click.option("--engine", type=click.Choice(ENGINES), default="auto", help="What computes.  [default: auto]")
 @click.option(
@@ -103,6 +109,7 @@ from evaltool.schema import ENGINES, KINDS, PREDS_DTYPES, PROGRESS, TASKS, WEIGH
 def command(
     preds: str,
     labels: str,
+    more: tuple[str, ...],
     output: str | None,
     losses: tuple[str, ...],
     modules: tuple[str, ...],
@@ -119,8 +126,14 @@ def command(
 
     if inputs and options["model"] is None:
         raise click.UsageError("--input is an input of --model, which is not given.")
-    source: str | dict[str, str] = named_files([preds, *inputs]) if options["model"] else preds
-    first = preds if isinstance(source, str) else next(iter(source.values()))
+    source: Any = preds
+    if options["average"]:
+        source, labels = [preds, labels, *more][:-1], [preds, labels, *more][-1]
+    elif more:
+        raise click.UsageError(f"{more[0]!r} is one argument too many; several PREDS need --average.")
+    if options["model"]:
+        source = named_files([preds, *inputs])
+    first = next(iter(source.values())) if isinstance(source, dict) else preds
     run = Path(output) if output else Path(f"{Path(first).stem}.run")
     scores = score(source, labels, losses=losses or None, module=modules, output=run, **options)
     try:

@@ -3,7 +3,7 @@
 ``mine`` and ``report`` need them for what the scores do not hold: all classes of a prediction.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from evaltool.errors import EvaltoolError
 from evaltool.readers import Rows, as_array, open_labels, open_preds
+from evaltool.readers.averaged import AveragedRows
 from evaltool.run.manifest import quick_digest
 from evaltool.run.reader import Run
 from evaltool.schema import OK, STATUSES, is_softmax
@@ -55,9 +56,7 @@ class Inputs:
                 "  Store them with `evaltool predict`, and score those."
             )
         arguments = run.manifest["arguments"]
-        self.preds = open_preds(
-            source_of(run, records["preds"], preds), dtype=arguments.get("dtype"), scale=arguments.get("scale")
-        )
+        self.preds = _opened_preds(run, records["preds"], preds)
         self.labels = open_labels(source_of(run, records["labels"], labels))
         for role, rows in (("preds", self.preds), ("labels", self.labels)):
             _check_shape(rows, records[role], role)
@@ -147,6 +146,26 @@ def _log_odds(preds: Array, kind: str) -> Array:
     if kind == "probs":
         return np.asarray(np.log(preds) - np.log1p(-preds))
     return np.asarray(preds - np.log(-np.expm1(preds)))
+
+
+def _opened_preds(run: Run, record: Mapping[str, Any], given: Any) -> Rows:
+    arguments = run.manifest["arguments"]
+    dtype, scale = arguments.get("dtype"), arguments.get("scale")
+    if "average" not in record:
+        return open_preds(source_of(run, record, given), dtype=dtype, scale=scale)
+    parts = record["average"]
+    sources = [None] * len(parts) if given is None else given
+    if isinstance(sources, (str, Path)) or not isinstance(sources, Sequence) or len(sources) != len(parts):
+        raise EvaltoolError(
+            f"the run averaged {len(parts)} predictions\n  {run.name}: {', '.join(part['name'] for part in parts)}\n"
+            "  Keep them where they were scored, or give as many in Python: preds=[a, b]."
+        )
+    rows = [
+        open_preds(source_of(run, part, source), dtype=dtype, scale=scale)
+        for part, source in zip(parts, sources, strict=True)
+    ]
+    kinds, tolerances = ([part[name] for part in parts] for name in ("preds_are", "tolerance"))
+    return AveragedRows(rows, kinds, softmax=record["softmax"], tolerances=tolerances)
 
 
 def source_of(run: Run, record: Mapping[str, Any], given: Any) -> Any:

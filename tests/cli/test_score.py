@@ -213,7 +213,7 @@ def test_every_option_of_the_contract_is_there(cli):
     for option in (
         *("--task", "--preds-are", "--loss", "--ignore-index", "--class-names", "--class-weights", "--ids", "--module"),
         *("--engine", "--device", "--batch-size", "--max-bad", "--overwrite", "--progress", "--json", "-o", "--trust"),
-        *("--model", "--input", "--output-name"),
+        *("--model", "--input", "--output-name", "--average"),
     ):
         assert option in text
 
@@ -228,6 +228,8 @@ def test_help_ends_with_an_example_that_works(cli, saved, command):
     onnx_linear(Path("model.onnx"))
     shutil.copytree(Path(__file__).parents[2] / "models/onnx/focal", "models/onnx/focal")
     assert example[0] == "evaltool"
+    if command == "mine":
+        assert cli("score", "preds.npy", "labels.npy", "-o", "scored.run").exit_code == 0
     result = cli(*example[1:])
     assert result.exit_code == 0, result.output
 
@@ -235,9 +237,9 @@ def test_help_ends_with_an_example_that_works(cli, saved, command):
 def test_help_imports_nothing_heavy():
     code = (
         "import sys; from click.testing import CliRunner; from evaltool.cli import main\n"
-        "for words in (['--help'], ['score', '--help'], ['predict', '--help'], ['losses', '--help']):\n"
-        "    assert CliRunner().invoke(main, words).exit_code == 0\n"
-        "print([name for name in ('torch', 'numpy', 'pyarrow', 'rich') if name in sys.modules])"
+        "for words in ([], ['score'], ['predict'], ['losses'], ['mine']):\n"
+        "    assert CliRunner().invoke(main, [*words, '--help']).exit_code == 0\n"
+        "print([name for name in ('torch', 'numpy', 'pyarrow', 'rich', 'duckdb') if name in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "[]\n"
