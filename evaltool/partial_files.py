@@ -3,7 +3,10 @@
 import contextlib
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+
+from evaltool.errors import EvaltoolError
 
 PARTIAL = ".partial-"
 
@@ -42,3 +45,93 @@ def _is_alive(pid: str) -> bool:
     except OSError:
         return True
     return True
+
+
+def check_file(path: Path, *, overwrite: bool) -> None:
+    """Raise EvaltoolError if a file must not be written."""
+    if path.is_dir() or (path.exists() and not overwrite):
+        raise EvaltoolError(f"the output exists\n  {path}\n  Pass --overwrite to replace it, or name another with -o.")
+
+
+def check_folder(path: Path, *, overwrite: bool, mark: str) -> None:
+    """Raise EvaltoolError if a folder must not be written: there is one with files in it.
+
+    With ``overwrite`` one that holds ``mark`` is ours to replace.
+    """
+    if path.exists() and not (path.is_dir() and (not any(path.iterdir()) or (overwrite and (path / mark).is_file()))):
+        ours = path.is_dir() and (path / mark).is_file()
+        what = "Pass --overwrite to replace it, or name" if ours else "Name"
+        raise EvaltoolError(f"the output exists\n  {path}\n  {what} another folder with -o.")
+
+
+@contextlib.contextmanager
+def whole_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Yield where to write a file, which gets its name at the end of the block, and not where an error ends it.
+
+    Raises:
+        EvaltoolError: there is such a file (and ``overwrite`` is off), or it cannot be written.
+    """
+    check_file(path, overwrite=overwrite)
+    partial = partial_path(path)
+    with _told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_stale(path.parent, path.name)
+        try:
+            yield partial
+            _sync(partial)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def whole_folder(path: Path, *, overwrite: bool, mark: str) -> Iterator[Path]:
+    """Yield a folder to fill, which gets its name at the end of the block, and not where an error ends it.
+
+    Args:
+        path: the folder to make.
+        overwrite: replace a folder that is there, if it holds ``mark``.
+        mark: a file that every folder of this kind has: others are never replaced.
+
+    Raises:
+        EvaltoolError: there is such a folder or file, or it cannot be written.
+    """
+    path = path.absolute()
+    check_folder(path, overwrite=overwrite, mark=mark)
+    partial = partial_path(path)
+    with _told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_stale(path.parent, path.name)
+        try:
+            partial.mkdir()
+            yield partial
+            for file in partial.rglob("*"):
+                if file.is_file() and not file.is_symlink():
+                    _sync(file)
+            if path.exists():
+                old = partial.with_name(f".{path.name}.old{PARTIAL}{os.getpid()}")
+                path.rename(old)
+                partial.rename(path)
+                shutil.rmtree(old)
+            else:
+                partial.rename(path)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise EvaltoolError(
+            f"cannot write the output\n  {error.filename or path}: {error.strerror or error}\n"
+            "  Name another place with -o."
+        ) from None
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

@@ -8,10 +8,22 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "evaltool"
 
 FLOORS = [
-    {"errors", "schema", "numerics", "partial_files"},
-    {"block", "losses", "metrics", "weights", "readers", "artifacts", "doctor", "devices", "progress"},
+    {"errors", "schema", "numerics"},
+    {
+        "partial_files",
+        "run_lengths",
+        "block",
+        "losses",
+        "metrics",
+        "weights",
+        "readers",
+        "artifacts",
+        "doctor",
+        "devices",
+        "progress",
+    },
     {"catalogue", "detect", "run", "engines", "predictor"},
-    {"scorer", "report", "mine"},
+    {"scorer", "report", "mine", "relabel"},
     {"export"},  # and scale-out
     {"cli"},
 ]

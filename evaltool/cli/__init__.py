@@ -22,6 +22,7 @@ COMMANDS = {
     "verify": "evaltool.cli.verify",
     "predict": "evaltool.cli.predict",
     "fuse": "evaltool.cli.fuse",
+    "relabel": "evaltool.cli.relabel",
     "losses": "evaltool.cli.losses",
     "doctor": "evaltool.cli.doctor",
 }

@@ -9,7 +9,11 @@ from evaltool.cli.completion import mine_by, paths
 from evaltool.cli.parameters import Positive, Share
 from evaltool.schema import PROGRESS
 
-FORMATS = ("csv", "jsonl", "parquet")  # evaltool.mine.formats.WRITERS, which imports pyarrow; a test compares them
+# evaltool.mine.formats.WRITERS and annotation.FORMATS, which import pyarrow; a test compares them
+FORMATS = (
+    *("csv", "jsonl", "parquet"),
+    *("label-studio", "cvat", "coco", "datumaro", "fiftyone", "imagenet", "voc-masks"),
+)
 
 
 @click.command(
@@ -69,9 +73,50 @@ FORMATS = ("csv", "jsonl", "parquet")  # evaltool.mine.formats.WRITERS, which im
 @click.option("--preds", metavar="FILE", help="Where the run's predictions are now.", shell_complete=paths("file"))
 @click.option("--labels", metavar="FILE", help="Where the run's labels are now.", shell_complete=paths("file"))
 @click.option(
-    "-o", "--output", metavar="FILE", help="The list to write.  [default: CSV on stdout]", shell_complete=paths("file")
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="The list to write: a file, of most annotation tools a folder.  [default: CSV on stdout]",
+    shell_complete=paths("file"),
 )
 @click.option("--format", type=click.Choice(FORMATS), help="Of the list.  [default: by the suffix of -o]")
+@click.option(
+    "--gallery",
+    metavar="FILE",
+    help="A page to review the list in, from disk; it saves a CSV of decisions.",
+    shell_complete=paths("file"),
+)
+@click.option(
+    "--images",
+    metavar="DIR|PATTERN|NPY",
+    help="Pictures for the gallery and annotation tools: a folder of files called by id or index, 'DIR/{id}.png', or "
+    "an image array [N, H, W, 3].",
+    shell_complete=paths("file"),
+)
+@click.option(
+    "--ids",
+    metavar="FILE[:COLUMN]",
+    help="Ids of the samples, where RUN has none.",
+    shell_complete=paths("file"),
+)
+@click.option(
+    "--shown",
+    type=click.Choice(["suggested", "given"]),
+    default="suggested",
+    show_default=True,
+    help="The labels or masks that annotators begin with.",
+)
+@click.option(
+    "--text",
+    metavar="FILE:COLUMN[,COLUMN]",
+    help="Of the gallery and Label Studio: what to show of texts and tables, one row per sample.",
+    shell_complete=paths("file"),
+)
+@click.option("--blind", is_flag=True, help="The gallery holds nothing of what the model thinks, and is shuffled.")
+@click.option(
+    "--thumb", type=click.IntRange(16, 4096), metavar="PIXELS", help="Of the gallery's pictures.  [default: 128]"
+)
+@click.option("--link", is_flag=True, help="Link the picture files instead of copying them.")
 @click.option(
     "--as-weights",
     metavar="FILE",

@@ -15,6 +15,7 @@ from evaltool.mine.feedback import SampleWeights, hard_sample, npy_bytes
 from evaltool.mine.files import check_outputs, write_files
 from evaltool.mine.filters import Filter, read_groups
 from evaltool.mine.formats import LEAVES_OUT, WRITERS, format_of
+from evaltool.mine.formats.annotation import FORMATS, SHOWN
 from evaltool.mine.label_errors import LabelErrors, label_errors
 from evaltool.mine.masks import regions_of
 from evaltool.mine.neighbours import disagreement, mean_ranks
@@ -23,6 +24,7 @@ from evaltool.mine.selection import Selection, grouped, mixed
 from evaltool.mine.table import blind_table, mined_table
 from evaltool.mine.variety import open_embeddings
 from evaltool.progress import Watcher, opened_progress
+from evaltool.readers.side_files import read_ids
 from evaltool.run.inputs import Inputs
 from evaltool.run.reader import Run, open_run
 from evaltool.schema import PROGRESS
@@ -74,6 +76,14 @@ def mine(
     labels: Any = None,
     output: str | Path | None = None,
     format: str | None = None,  # noqa: A002  as the option is called
+    gallery: str | Path | None = None,
+    images: Any = None,
+    ids: Any = None,
+    shown: str = "suggested",
+    text: str | Path | None = None,
+    blind: bool = False,
+    thumb: int | None = None,
+    link: bool = False,
     as_weights: str | Path | None = None,
     as_sampler: str | Path | None = None,
     ratio: float = 3.0,
@@ -104,7 +114,17 @@ def mine(
         preds: where the run's predictions are now.
         labels: where the run's labels are now.
         output: file to write the rows to.
-        format: "csv", "jsonl" or "parquet"; by default the output's suffix says.
+        format: "csv", "jsonl" or "parquet", by default what the output's suffix says; or one of annotation tools, see
+            ``formats.annotation``, whose output is a folder (of "coco" a file).
+        gallery: file for a page in which people review the rows.
+        images: of the gallery and annotation tools: a folder of pictures called by id or index, ``DIR/{id}.png``, or an
+            image array.
+        ids: one per sample, as in ``score``; where the run has none.
+        shown: of annotation tools: the labels and masks to begin with, "suggested" or "given".
+        text: of the gallery and Label Studio: ``FILE:COLUMN[,COLUMN...]``, with one row per sample.
+        blind: the gallery leaves out what the model thinks.
+        thumb: largest side of a picture in the gallery, in pixels; 128 if None.
+        link: the gallery and folders link picture files instead of holding copies.
         as_weights: .npy file for a weight per sample, float64 [N], as WeightedRandomSampler takes them.
         as_sampler: .npy file for indices, int64, as Subset takes them: the hardest samples of each class.
         ratio: of ``as_sampler``: no class has more than this times the rarest one's samples.
@@ -127,7 +147,7 @@ def _check(options: Any) -> None:
     given = [name for name in ("top", "fraction", "threshold", "budget") if getattr(options, name) is not None]
     if len(given) > 1:
         raise ValueError(f"{' and '.join(given)} both say how many rows; give one of them")
-    for name, least in (("top", 1), ("per_class", 1), ("random_controls", 0)):
+    for name, least in (("top", 1), ("per_class", 1), ("random_controls", 0), ("thumb", 1)):
         value = getattr(options, name)
         if value is not None and (not isinstance(value, int) or value < least):
             raise ValueError(f"{name}={value!r}, expected an integer of at least {least}")
@@ -139,29 +159,45 @@ def _check(options: Any) -> None:
         raise ValueError(f"budget={options.budget!r}, expected auto")
     if not 0 < options.ratio < math.inf:
         raise ValueError(f"ratio={options.ratio!r}, expected a finite number above 0")
-    for name, choices in (("format", (None, *WRITERS)), ("progress", (None, *PROGRESS))):
+    choices_of = {"format": (None, *WRITERS, *FORMATS), "progress": (None, *PROGRESS), "shown": SHOWN}
+    for name, choices in choices_of.items():
         if getattr(options, name) not in choices:
             raise ValueError(f"{name}={getattr(options, name)!r}, expected one of {', '.join(map(str, choices))}")
 
 
 def _outputs(options: Any) -> dict[str, Path]:
     """Return the files asked for by what they hold."""
-    files = {name: Path(path) for name in ("output", "as_weights", "as_sampler") if (path := getattr(options, name))}
-    if "output" in files and options.random_controls:
-        files["key"] = files["output"].with_name(f"{files['output'].name}.controls.csv")
+    names = ("output", "gallery", "as_weights", "as_sampler")
+    files = {name: Path(path) for name in names if (path := getattr(options, name))}
+    listed = files.get("output", files.get("gallery"))
+    if listed is not None and options.random_controls:
+        files["key"] = listed.with_name(f"{listed.name}.controls.csv")
+    annotated = options.format in FORMATS
+    if annotated and "output" not in files:
+        raise EvaltoolError(f"{options.format} is no text\n  standard output\n  Name a folder or file with -o.")
+    for name in ("images", "text", "blind", "thumb", "link"):
+        serves = "gallery" in files or (annotated and name in ("images", "text", "link"))
+        if getattr(options, name) is not None and getattr(options, name) is not False and not serves:
+            raise EvaltoolError(
+                f"--{name} is of the gallery\n  no gallery is to be written\n  Name its file: --gallery list.html."
+            )
     for name in ("as_weights", "as_sampler"):
         if name in files and files[name].suffix != ".npy":
             raise EvaltoolError(
                 f"--{name.replace('_', '-')} writes a .npy file\n  {files[name]}: got "
                 f"{files[name].suffix or 'no suffix'}\n  Name it .npy."
             )
-    check_outputs(list(files.values()), overwrite=options.overwrite)
+    own = [path for name, path in files.items() if name != "output" or not annotated]
+    check_outputs(own, overwrite=options.overwrite)
     return files
 
 
 def _mined(run: Run, options: Any, watcher: Watcher) -> Mined:
     files = _outputs(options)
     written_as = format_of(files["output"], options.format) if "output" in files else None
+    asked = None if "gallery" not in files else _gallery(run, files["gallery"], options)
+    annotation = _annotation(run, files["output"], options) if written_as in FORMATS else None
+    ids = None if options.ids is None else read_ids(options.ids, run.n_samples)
     ranking = ranking_of(run, options.by, options.ascending)
     watcher.decided([ranking.reason])
     if written_as is not None and written_as in LEAVES_OUT:
@@ -187,22 +223,45 @@ def _mined(run: Run, options: Any, watcher: Watcher) -> Mined:
     regions = None if run.task != "segmentation" or inputs is None else regions_of(inputs, rows["index"])
     transitions = None if found is None else found.transitions
     table = mined_table(run, rows, ranking, transitions=transitions, groups=groups, regions=regions)
+    if ids is not None:
+        table = table.drop_columns([name for name in ("id",) if name in table.column_names])
+        table = table.add_column(2, "id", ids.take(table["index"].combine_chunks()))
     key = None
     if options.random_controls:
         table, key = blind_table(table, mined, ranking)
     contents: dict[Path, Any] = {}
-    if written_as is not None:
+    if written_as is not None and annotation is None:
         contents[files["output"]] = lambda file: WRITERS[written_as](table, file)
     if "key" in files:
         contents[files["key"]] = lambda file: WRITERS["csv"](key, file)
+    if asked is not None:
+        page = asked.page(table, inputs, controls=bool(options.random_controls), watcher=watcher)
+        contents[files["gallery"]] = lambda file: page.write(file, files["gallery"].stem)
     if weights is not None and "as_weights" in files:
         contents[files["as_weights"]] = npy_bytes(weights.values())
     if weights is not None and "as_sampler" in files:
         right = None if transitions is None else weights.likely_right()
         contents[files["as_sampler"]] = npy_bytes(hard_sample(run, ranking, right, options.ratio))
+    if annotation is not None:
+        annotation.write(table, inputs, watcher)
     write_files(contents)
+    paths = tuple(contents) if annotation is None else (files["output"], *contents)
     expected = None if found is None else found.n_expected
-    return Mined(table, ranking.name, selection.n_rows, expected, key, tuple(contents))
+    return Mined(table, ranking.name, selection.n_rows, expected, key, paths)
+
+
+def _gallery(run: Run, path: Path, options: Any) -> Any:
+    from evaltool.mine.gallery import AskedGallery  # here: most lists have none, and jinja2 takes its time
+
+    names = ("images", "text", "blind", "thumb", "link")
+    return AskedGallery(run, path, **{name: getattr(options, name) for name in names})
+
+
+def _annotation(run: Run, path: Path, options: Any) -> Any:
+    from evaltool.mine.formats.asked import AskedAnnotation  # here: most lists are tables
+
+    names = ("images", "text", "shown", "link", "overwrite")
+    return AskedAnnotation(run, options.format, path, **{name: getattr(options, name) for name in names})
 
 
 def _inputs(run: Run, ranking: Ranking, options: Any, watcher: Watcher, *, alike: bool) -> Inputs | None:

@@ -58,7 +58,7 @@ class Inputs:
             )
         arguments = run.manifest["arguments"]
         self.preds = _opened_preds(run, records["preds"], preds)
-        self.labels = open_labels(_source(run, records["labels"], labels))
+        self.labels = open_labels(source_of(run, records["labels"], labels))
         for role, rows in (("preds", self.preds), ("labels", self.labels)):
             _check_shape(rows, records[role], role)
         decisions = run.manifest["decisions"]
@@ -183,7 +183,7 @@ def _opened_preds(run: Run, record: Mapping[str, Any], given: Any) -> Rows:
     arguments = run.manifest["arguments"]
     dtype, scale = arguments.get("dtype"), arguments.get("scale")
     if "average" not in record:
-        return open_preds(_source(run, record, given), dtype=dtype, scale=scale)
+        return open_preds(source_of(run, record, given), dtype=dtype, scale=scale)
     parts = record["average"]
     sources = [None] * len(parts) if given is None else given
     if isinstance(sources, (str, Path)) or not isinstance(sources, Sequence) or len(sources) != len(parts):
@@ -192,15 +192,19 @@ def _opened_preds(run: Run, record: Mapping[str, Any], given: Any) -> Rows:
             "  Keep them where they were scored, or give as many in Python: preds=[a, b]."
         )
     rows = [
-        open_preds(_source(run, part, source), dtype=dtype, scale=scale)
+        open_preds(source_of(run, part, source), dtype=dtype, scale=scale)
         for part, source in zip(parts, sources, strict=True)
     ]
     kinds, tolerances = ([part[name] for part in parts] for name in ("preds_are", "tolerance"))
     return AveragedRows(rows, kinds, softmax=record["softmax"], tolerances=tolerances)
 
 
-def _source(run: Run, record: Mapping[str, Any], given: Any) -> Any:
-    """Return what to read an input from: what is given, or the recorded path if the file is the one scored."""
+def source_of(run: Run, record: Mapping[str, Any], given: Any) -> Any:
+    """Return what to read an input from: what is given, or the recorded path if the file is the one scored.
+
+    Raises:
+        EvaltoolError: there is no such file, or it is not the one that was scored.
+    """
     role = record["role"]
     if given is not None and not isinstance(given, (str, Path)):
         return given

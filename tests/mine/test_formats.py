@@ -12,7 +12,7 @@ import pytest
 
 from evaltool.cli.mine import FORMATS
 from evaltool.errors import EvaltoolError
-from evaltool.mine.formats import WRITERS
+from evaltool.mine.formats import WRITERS, annotation
 from evaltool.mine.job import mine
 
 from .runs import scored
@@ -27,7 +27,7 @@ def written(name, table):
 
 
 def test_the_command_knows_the_formats():
-    assert set(FORMATS) == set(WRITERS)
+    assert (*WRITERS, *annotation.FORMATS) == FORMATS
 
 
 def test_cells_that_could_be_formulas_are_text():

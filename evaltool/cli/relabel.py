@@ -1,0 +1,115 @@
+"""``evaltool relabel``."""
+
+import json
+import shlex
+from typing import Any
+
+import click
+
+from evaltool.cli.completion import paths
+
+
+@click.group("relabel", short_help="Put reviewers' decisions into the labels.")
+def command() -> None:
+    """Take back what people decided about mined samples."""
+
+
+@command.command(
+    "apply",
+    short_help="Write labels with what reviewers changed.",
+    epilog="\b\nExample:\n  evaltool relabel apply preds.run decisions.csv -o labels_fixed.npy",
+)
+@click.argument("run", shell_complete=paths("dir"))
+@click.argument("decisions", nargs=-1, required=True, shell_complete=paths("file"))
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    required=True,
+    help="The corrected labels (.npy); FILE's stem and .audit.csv holds who changed what.",
+    shell_complete=paths("file"),
+)
+@click.option(
+    "--on-conflict",
+    type=click.Choice(["error", "majority", "keep"]),
+    default="error",
+    show_default=True,
+    help="Where reviewers disagree; a tie keeps the label.",
+)
+@click.option(
+    "--controls",
+    metavar="FILE",
+    help="The .controls.csv of the list: how often mined and random labels are wrong.",
+    shell_complete=paths("file"),
+)
+@click.option("--labels", metavar="FILE", help="Where the labels of RUN are now.", shell_complete=paths("file"))
+@click.option("--preds", metavar="FILE", help="Where the predictions of RUN are now.", shell_complete=paths("file"))
+@click.option(
+    "--ids", metavar="FILE[:COLUMN]", help="Ids of the samples, where RUN has none.", shell_complete=paths("file")
+)
+@click.option("--overwrite", is_flag=True, help="Replace the files that are there.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+def apply_command(run: str, decisions: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
+    """Write the labels of RUN with what DECISIONS change: the gallery's CSV, Label Studio's JSON, CVAT's XML or ZIP.
+
+    Several files and reviewers go in at once. The old labels stay as they are. An unknown sample or class, or a label
+    that is no longer the one reviewed, is an error, and nothing is written.
+    """
+    # here: --help answers without numpy
+    from evaltool.relabel import apply
+    from evaltool.run.reader import open_run
+
+    opened = open_run(run)
+    applied = apply(opened, decisions, output, **options)
+    if as_json:
+        click.echo(json.dumps(applied.record(), indent=2, ensure_ascii=False))
+    else:
+        _show(applied)
+    for note in applied.notes:
+        click.echo(f"note: {note}", err=True)
+    if not as_json:
+        old = next(record for record in opened.manifest["inputs"] if record["role"] == "preds")
+        preds = options["preds"] or old["path"] or "PREDS"
+        click.echo("\nnext:")
+        again = " ".join(shlex.quote(word) for word in (preds, output, *_score_options(opened.manifest["arguments"])))
+        click.echo(f"  evaltool score {again} -o NEW.run")
+        click.echo(f"  evaltool report NEW.run --compare {shlex.quote(run)}")
+
+
+def _score_options(arguments: dict[str, Any]) -> list[str]:
+    """Return the options that a run was scored with and that change what its numbers mean."""
+    words = [word for spec in arguments["losses"] or () if isinstance(spec, str) for word in ("--loss", spec)]
+    for name, default in (("task", "auto"), ("preds_are", "auto"), ("ignore_index", -100), ("class_weights", None)):
+        if arguments[name] != default and isinstance(arguments[name], (str, int)):
+            words += [f"--{name.replace('_', '-')}", str(arguments[name])]
+    for name in ("class_names", "ids", "dtype", "scale"):
+        if isinstance(arguments[name], (str, float)):
+            words += [f"--{name.replace('_', '-')}", str(arguments[name])]
+    return words
+
+
+def _show(applied: Any) -> None:
+    people = ", ".join(f"{name} ({count})" for name, count in applied.reviewers.items())
+    click.echo(f"decisions: {applied.n_decisions} on {applied.n_reviewed + applied.n_undecided} labels, by {people}")
+    click.echo(
+        f"labels: {applied.n_changed} changed, {applied.n_kept} kept, {applied.n_undecided} undecided, "
+        f"{applied.n_conflicts} in conflict"
+    )
+    click.echo(f"wrong labels: {_share(applied.wrong)}")
+    if applied.suggestions_right is not None:
+        click.echo(f"suggestion right, of the wrong ones: {_share(applied.suggestions_right)}")
+    if applied.agreement is not None:
+        kappa = "" if applied.kappa is None else f"; {applied.kappa_of}'s kappa {applied.kappa:.3f}"
+        click.echo(f"agreement of reviewers: {_share(applied.agreement)}{kappa}")
+    if applied.wrong_mined is not None:
+        click.echo(f"wrong among the mined: {_share(applied.wrong_mined)}")
+        click.echo(f"wrong among the random controls: {_share(applied.wrong_controls)}")
+        if applied.lift is not None:
+            click.echo(f"mined labels are wrong {applied.lift:.1f} times as often as random ones")
+    click.echo(f"written: {applied.output}, {applied.audit}")
+
+
+def _share(share: Any) -> str:
+    if share.value is None:
+        return "none"
+    return f"{share.hits} of {share.total} = {share.value:.1%} (95% interval {share.low:.1%} to {share.high:.1%})"
