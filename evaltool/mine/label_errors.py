@@ -13,6 +13,7 @@ import numpy as np
 
 from evaltool.mine.confident import ConfidentCounts, Thresholds
 from evaltool.mine.order import hashed
+from evaltool.mine.sureness import OddsCounts
 from evaltool.mine.transitions import (
     ROUNDS,
     STRENGTH,
@@ -20,7 +21,9 @@ from evaltool.mine.transitions import (
     Sample,
     judged_sigmoid,
     judged_softmax,
+    sigmoid_odds,
     sigmoid_transitions,
+    softmax_odds,
     softmax_sample,
     softmax_transitions,
 )
@@ -32,7 +35,7 @@ from evaltool.run.writer import LABEL_ERRORS
 
 Array = np.ndarray[Any, Any]
 
-VERSION = 1  # of the cache
+VERSION = 2  # of the cache
 MAX_CLASSES = 4096  # T takes 134 MB
 KEPT_NUMBERS = 1 << 26  # of predictions that T is fitted to: 256 MB of float32; of more rows, a hashed share
 
@@ -47,6 +50,7 @@ class LabelErrors:
         expected: the expected number of errors of each label, float64 [C], of sigmoids [2 C] (class * 2 + label).
         counts: how many rows have each label, int64, shaped like ``expected``.
         n_fitted: rows that T was fitted to.
+        shift: what p_wrong adds to the log-odds; see ``sureness``.
     """
 
     softmax: bool
@@ -54,6 +58,7 @@ class LabelErrors:
     expected: Array
     counts: Array
     n_fitted: int
+    shift: float
 
     @property
     def n_expected(self) -> int:
@@ -63,9 +68,9 @@ class LabelErrors:
     def judged(self, log_probs: Array, labels: Array) -> Judged:
         """Return what is thought of labels; see ``judged_softmax`` and ``judged_sigmoid``."""
         if self.softmax:
-            return judged_softmax(log_probs, labels, self.transitions)
+            return judged_softmax(log_probs, labels, self.transitions, self.shift)
         assert self.transitions is not None
-        return judged_sigmoid(log_probs, labels, self.transitions)
+        return judged_sigmoid(log_probs, labels, self.transitions, self.shift)
 
 
 def classwise(block: Predictions, softmax: bool) -> tuple[Array, Array, Array]:
@@ -117,7 +122,24 @@ def _fitted(run: Run, inputs: Inputs, watcher: Watcher) -> LabelErrors:
     fit = softmax_transitions if softmax else sigmoid_transitions
     found = fit(samples, classes) if fits else None
     n_fitted = sum(len(sample.probs) for sample in samples)
-    return LabelErrors(softmax, found, counts.expected(), counts.counts, n_fitted)
+    expected = counts.expected()
+    share = float(expected.sum() / max(1, counts.counts.sum()))
+    shift = 0.0 if found is None else _shift(samples, found, softmax, share)
+    return LabelErrors(softmax, found, expected, counts.counts, n_fitted, shift)
+
+
+def _shift(samples: list[Sample], transitions: Array, softmax: bool, expected_share: float) -> float:
+    """Return what p_wrong adds to the log-odds, found on the rows that the transitions are fitted to."""
+    odds = OddsCounts()
+    for probs, labels in samples:
+        with np.errstate(divide="ignore"):  # probabilities of 0 and 1
+            if softmax:
+                odds.add(softmax_odds(np.log(probs.astype(np.float64)), labels, transitions)[1])
+            else:
+                probs = probs.astype(np.float64)
+                log_odds = np.log(probs) - np.log1p(-probs)
+                odds.add(sigmoid_odds(log_odds, np.maximum(labels, 0).astype(np.int64), transitions)[labels >= 0])
+    return odds.shift(expected_share)
 
 
 def _columns(inputs: Inputs) -> int:
@@ -157,7 +179,12 @@ def _read(run: Run, key: str | None) -> LabelErrors | None:
                 return None
             transitions = held["transitions"] if held["transitions"].size else None
             return LabelErrors(
-                bool(held["softmax"]), transitions, held["expected"], held["counts"], int(held["n_fitted"])
+                bool(held["softmax"]),
+                transitions,
+                held["expected"],
+                held["counts"],
+                int(held["n_fitted"]),
+                float(held["shift"]),
             )
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None  # none yet, or damaged: it is computed again
@@ -175,6 +202,7 @@ def _write(run: Run, key: str, found: LabelErrors, watcher: Watcher) -> None:
         expected=found.expected,
         counts=found.counts,
         n_fitted=np.array(found.n_fitted),
+        shift=np.array(found.shift),
     )
     path = run.path / LABEL_ERRORS
     partial = partial_path(path)

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from evaltool.mine.sureness import sigmoid
+
 Array = np.ndarray[Any, Any]
 
 ROUNDS = 15
@@ -107,7 +109,37 @@ class Judged(NamedTuple):
     entropy: Array  # float64, nats
 
 
-def judged_softmax(log_probs: Array, labels: Array, transitions: Array | None) -> Judged:
+def softmax_odds(log_probs: Array, labels: Array, transitions: Array | None) -> tuple[Array, Array]:
+    """Return the log-odds of the best other class against the label, and of all others together; float64 [n] each.
+
+    Args:
+        log_probs: float64 [n, C].
+        labels: int64 [n], each in 0..C-1.
+        transitions: float64 [C, C], or None for what the probabilities say alone.
+    """
+    rows = np.arange(len(labels))
+    weighed = np.maximum(log_probs, LOG_FLOOR)
+    if transitions is not None:
+        weighed = weighed + np.log(transitions)[labels]
+    own = weighed[rows, labels].copy()
+    weighed[rows, labels] = -np.inf
+    best = weighed.max(1)
+    peak = np.maximum(best, LOG_FLOOR * 3)  # finite where there is no other class
+    with np.errstate(divide="ignore"):
+        others = peak + np.log(np.exp(weighed - peak[:, None]).sum(1))
+    return best - own, others - own
+
+
+def sigmoid_odds(odds: Array, labels: Array, transitions: Array) -> Array:
+    """Return the log-odds of the other label against the one given, float64 [n, C]; arguments as ``judged_sigmoid``."""
+    odds = np.clip(odds, LOG_FLOOR, -LOG_FLOOR)
+    log_ratio = np.log(transitions)
+    column = np.arange(odds.shape[1])
+    changed = log_ratio[column, labels, 1 - labels] - log_ratio[column, labels, labels]
+    return np.asarray(changed - np.where(labels == 1, odds, -odds))
+
+
+def judged_softmax(log_probs: Array, labels: Array, transitions: Array | None, shift: float = 0.0) -> Judged:
     """Return what is thought of labels of a softmax.
 
     The score is max_{k≠y}(log p_k + log T[y|k]) - (log p_y + log T[y|y]); without transitions T is left out.
@@ -116,6 +148,7 @@ def judged_softmax(log_probs: Array, labels: Array, transitions: Array | None) -
         log_probs: float64 [n, C].
         labels: int64 [n], each in 0..C-1.
         transitions: float64 [C, C], or None.
+        shift: added to the log-odds that p_wrong is made of.
     """
     rows = np.arange(len(labels))
     odds = np.maximum(log_probs, LOG_FLOOR)
@@ -124,38 +157,25 @@ def judged_softmax(log_probs: Array, labels: Array, transitions: Array | None) -
     others = odds.copy()
     others[rows, labels] = -np.inf
     suggested = others.argmax(1)
-    weighed = odds if transitions is None else odds + np.log(transitions)[labels]
-    own = weighed[rows, labels].copy()
-    weighed[rows, labels] = -np.inf
-    best = weighed.max(1)
-    if transitions is None:
-        p_wrong = np.full(len(labels), np.nan)
-    else:
-        all_others = best + np.log(np.exp(weighed - best[:, None]).sum(1))
-        p_wrong = _sigmoid(all_others - own)
+    score, against = softmax_odds(log_probs, labels, transitions)
+    p_wrong = np.full(len(labels), np.nan) if transitions is None else sigmoid(against + shift)
     own_probs = probs[rows, labels]
     pred = log_probs.argmax(1)
-    return Judged(best - own, p_wrong, suggested, own_probs, probs[rows, suggested], pred, entropy)
+    return Judged(score, p_wrong, suggested, own_probs, probs[rows, suggested], pred, entropy)
 
 
-def judged_sigmoid(odds: Array, labels: Array, transitions: Array) -> Judged:
+def judged_sigmoid(odds: Array, labels: Array, transitions: Array, shift: float = 0.0) -> Judged:
     """Return what is thought of labels of sigmoids, each by itself.
 
     Args:
         odds: float64 [n, C], log(p / (1 - p)).
         labels: int64 [n, C], 0 or 1.
         transitions: float64 [C, 2, 2].
+        shift: added to the log-odds that p_wrong is made of.
     """
+    score = sigmoid_odds(odds, labels, transitions)
     odds = np.clip(odds, LOG_FLOOR, -LOG_FLOOR)
     ours = np.where(labels == 1, odds, -odds)  # log-odds of the label
-    log_ratio = np.log(transitions)
-    column = np.arange(odds.shape[1])
-    score = log_ratio[column, labels, 1 - labels] - log_ratio[column, labels, labels] - ours
-    p_label, p_other = _sigmoid(ours), _sigmoid(-ours)
+    p_label, p_other = sigmoid(ours), sigmoid(-ours)
     entropy = p_label * np.logaddexp(0, -ours) + p_other * np.logaddexp(0, ours)
-    return Judged(score, _sigmoid(score), 1 - labels, p_label, p_other, (odds > 0).astype(np.int64), entropy)
-
-
-def _sigmoid(odds: Array) -> Array:
-    small = np.exp(-np.abs(odds))
-    return np.asarray(np.where(odds >= 0, 1, small) / (1 + small))
+    return Judged(score, sigmoid(score + shift), 1 - labels, p_label, p_other, (odds > 0).astype(np.int64), entropy)

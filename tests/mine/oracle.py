@@ -25,10 +25,22 @@ def label_error_score(row, y, found):
     return max(others) - math.log(row[y]) - math.log(found[y][y])
 
 
-def p_wrong(row, y, found):
+def posterior_wrong(row, y, found):
     """Return the posterior chance that the label is wrong."""
     shares = [float(row[k]) * found[y][k] for k in range(len(row))]
     return math.fsum(s for k, s in enumerate(shares) if k != y) / math.fsum(shares)
+
+
+def p_wrong(probs, labels, found, expected):
+    """Return how likely each label is wrong: the odds times a number, the mean halfway to the expected errors."""
+    posterior = [posterior_wrong(row, y, found) for row, y in zip(probs, labels, strict=True)]
+    target = (math.fsum(posterior) + expected) / 2
+    low, high = 1e-30, 1e30
+    for _ in range(300):
+        factor = math.sqrt(low * high)
+        scaled = [p * factor / (1 - p + p * factor) for p in posterior]
+        low, high = (factor, high) if math.fsum(scaled) < target else (low, factor)
+    return scaled
 
 
 def expected_errors(probs, labels, classes):

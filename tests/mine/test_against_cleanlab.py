@@ -15,7 +15,7 @@ def test_more_flips_are_found_than_by_cleanlab(flips):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # small networks
     try:
-        single, averaged = measured(Setting("digits", flips), seed=7)
+        (single, averaged), sure = measured(Setting("digits", flips), seed=7)
     finally:
         torch.set_num_threads(threads)
     for found in (single, averaged):
@@ -23,3 +23,6 @@ def test_more_flips_are_found_than_by_cleanlab(flips):
     assert averaged["evaltool"] > 0.8
     # the number of errors, within a third
     assert np.log(1.5) > abs(np.log(averaged["expected/true"]))
+    for judged in sure:
+        losses = {name: -np.log(np.where(wrong, p, 1 - p)).mean() for name, (p, wrong) in judged.items()}
+        assert losses["p_wrong"] < 0.9 * losses["posterior"]

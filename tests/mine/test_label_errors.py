@@ -42,10 +42,11 @@ def test_softmax_against_plain_loops(tmp_path, rng, signal):
     np.testing.assert_allclose(
         in_order(table, "score"), [oracle.label_error_score(row, y, found) for row, y in pairs], rtol=2e-5, atol=2e-5
     )
-    np.testing.assert_allclose(
-        in_order(table, "p_wrong"), [oracle.p_wrong(row, y, found) for row, y in pairs], rtol=2e-5
-    )
     expected = oracle.expected_errors(probs, labels.tolist(), 5)
+    # bins of the log-odds are 1/32 wide, and hold their mean
+    np.testing.assert_allclose(
+        in_order(table, "p_wrong"), oracle.p_wrong(probs, labels.tolist(), found, expected), rtol=1e-3
+    )
     assert mined.n_expected_errors == round(expected)
     with np.load(run / "label-errors.npz") as held:
         assert held["expected"].sum() == pytest.approx(expected, rel=1e-12)
@@ -84,6 +85,45 @@ def test_each_class_of_multilabel_is_binary(tmp_path, rng):
         total += oracle.expected_errors(probs, given, 2)
     assert mined.n_expected_errors == round(total)
     assert len(table) == 399
+
+
+def test_p_wrong_keeps_the_order_of_the_posterior(tmp_path, rng):
+    logits, labels = noisy(rng)
+    run = scored_arrays(tmp_path, logits, labels)
+    wrong = in_order(mine(run, fraction=1.0).table, "p_wrong")
+    probs = softmax(logits)
+    found = oracle.em_transitions(probs, labels.tolist(), 5)
+    before = [oracle.posterior_wrong(row, y, found) for row, y in zip(probs, labels.tolist(), strict=True)]
+    assert np.argsort(wrong, kind="stable").tolist() == np.argsort(before, kind="stable").tolist()
+
+
+def test_p_wrong_of_multilabel_and_binary_is_halfway_to_the_expected_errors(tmp_path, rng):
+    logits, labels = noisy(rng, classes=2)
+    odds = (logits[:, 1] - logits[:, 0]).astype(np.float64)
+    both = np.stack([odds, -odds / 2], 1)
+    given = np.stack([labels, rng.integers(0, 2, len(labels))], 1)
+    given[5, 1] = -100
+    table = (mined := mine(scored_arrays(tmp_path, both, given), fraction=1.0)).table
+    posteriors, expected = [], 0.0
+    for c in (0, 1):
+        keep = given[:, c] >= 0
+        probs = softmax(np.stack([np.zeros(keep.sum()), both[keep, c]], 1))
+        found = oracle.em_transitions(probs, given[keep, c].tolist(), 2)
+        posteriors += [oracle.posterior_wrong(p, y, found) for p, y in zip(probs, given[keep, c].tolist(), strict=True)]
+        expected += oracle.expected_errors(probs, given[keep, c].tolist(), 2)
+    assert mined.n_expected_errors == round(expected)
+    assert table["p_wrong"].to_numpy().sum() == pytest.approx((sum(posteriors) + expected) / 2, rel=1e-3)
+
+
+def test_p_wrong_is_no_certainty_where_the_joint_counts_all_or_none(tmp_path, rng):
+    logits, _ = noisy(rng)
+    clean = logits.argmax(1)
+    for name, given in (("right", clean), ("wrong", (clean + 1) % 5)):
+        folder = tmp_path / name
+        folder.mkdir()
+        wrong = mine(scored_arrays(folder, logits, given), fraction=1.0).table["p_wrong"].to_numpy()
+        assert np.isfinite(wrong).all()
+        assert 0 < wrong.mean() < 1
 
 
 @pytest.mark.parametrize("task", ["multiclass", "binary", "multilabel"])
