@@ -3,7 +3,7 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from evaltool.errors import EvaltoolError
@@ -66,23 +66,73 @@ def check_folder(path: Path, *, overwrite: bool, mark: str) -> None:
 
 @contextlib.contextmanager
 def whole_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Yield where to write a file, which gets its name at the end of the block, and not where an error ends it.
+    """Yield where to write a file, which gets its name at the end of the block; see ``whole_files``."""
+    with whole_files([path], overwrite=overwrite) as (partial,):
+        yield partial
+
+
+@contextlib.contextmanager
+def whole_files(paths: Sequence[Path], *, overwrite: bool) -> Iterator[list[Path]]:
+    """Yield where to write files, which get their names together at the end of the block, and none after an error.
 
     Raises:
-        EvaltoolError: there is such a file (and ``overwrite`` is off), or it cannot be written.
+        EvaltoolError: there is such a file (and ``overwrite`` is off), or one cannot be written.
     """
-    check_file(path, overwrite=overwrite)
-    partial = partial_path(path)
-    with _told(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        remove_stale(path.parent, path.name)
+    for path in paths:
+        check_file(path, overwrite=overwrite)
+    partials = [partial_path(path) for path in paths]
+    with _told(paths[0]):
+        for path in paths:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            remove_stale(path.parent, path.name)
         try:
-            yield partial
-            _sync(partial)
-            partial.replace(path)
+            yield partials
+            for partial in partials:
+                _sync(partial)
+            place_together(paths)
         finally:
-            partial.unlink(missing_ok=True)
-        sync_folder(path.parent)
+            for partial in partials:
+                partial.unlink(missing_ok=True)
+
+
+def place_together(paths: Sequence[Path]) -> None:
+    """Give partial files their names; where one cannot get it, those before it lose theirs, and old files come back.
+
+    Raises:
+        OSError: what went wrong.
+    """
+    placed: list[tuple[Path, Path | None]] = []
+    try:
+        for path in paths:
+            old = _kept(path)
+            placed.append((path, old))
+            partial_path(path).replace(path)
+            sync_folder(path.parent)
+    except OSError:
+        for path, old in placed:
+            if partial_path(path).exists():  # it never got its name
+                continue
+            if old is None:
+                path.unlink()
+            else:
+                old.replace(path)
+        raise
+    finally:
+        for _, old in placed:
+            if old is not None:
+                old.unlink(missing_ok=True)
+
+
+def _kept(path: Path) -> Path | None:
+    """Return a second name of the file that is there, None for none."""
+    if not os.path.lexists(path):
+        return None
+    old = path.with_name(f".{path.name}.old{PARTIAL}{os.getpid()}")
+    try:
+        os.link(path, old, follow_symlinks=False)
+    except OSError:  # a file system without hard links
+        shutil.copy2(path, old, follow_symlinks=False)
+    return old
 
 
 @contextlib.contextmanager

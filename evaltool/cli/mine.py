@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from evaltool.cli.completion import mine_by, paths
-from evaltool.cli.parameters import Positive, Share
+from evaltool.cli.parameters import Positive, Share, one_or_more
 from evaltool.schema import PROGRESS
 
 # evaltool.mine.formats.WRITERS and annotation.FORMATS, which import pyarrow; a test compares them
@@ -40,7 +40,11 @@ FORMATS = (
 @click.option("--threshold", type=float, help="Rows whose score is at least this (ascending: at most).")
 @click.option("--budget", type=click.Choice(["auto"]), help="As many rows as labels are expected to be wrong.")
 @click.option("--per-class", type=click.IntRange(min=1), metavar="K", help="At most K rows of each class.")
-@click.option("--tail-first", is_flag=True, help="Rarest classes first; with --per-class they are taken first too.")
+@click.option(
+    "--tail-first",
+    is_flag=True,
+    help="List the rarest classes first. Which rows stays, but with --per-class a limit cuts frequent classes first.",
+)
 @click.option("--where", metavar="SQL", help='Only rows for which it is true: "ce > 1 AND label IN (3, 8)".')
 @click.option(
     "--group-by",
@@ -70,7 +74,14 @@ FORMATS = (
     help=".npy [N, d]; label-error is averaged by rank with the labels of the nearest neighbours.",
     shell_complete=paths("file"),
 )
-@click.option("--preds", metavar="FILE", help="Where the run's predictions are now.", shell_complete=paths("file"))
+@click.option(
+    "--preds",
+    metavar="FILE",
+    multiple=True,
+    callback=one_or_more,
+    help="Where the run's predictions are now; once for each that was averaged.",
+    shell_complete=paths("file"),
+)
 @click.option("--labels", metavar="FILE", help="Where the run's labels are now.", shell_complete=paths("file"))
 @click.option(
     "-o",

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from evaltool.cli.completion import paths
+from evaltool.cli.parameters import one_or_more
 
 
 @click.group("relabel", short_help="Put reviewers' decisions into the labels.")
@@ -43,7 +44,14 @@ def command() -> None:
     shell_complete=paths("file"),
 )
 @click.option("--labels", metavar="FILE", help="Where the labels of RUN are now.", shell_complete=paths("file"))
-@click.option("--preds", metavar="FILE", help="Where the predictions of RUN are now.", shell_complete=paths("file"))
+@click.option(
+    "--preds",
+    metavar="FILE",
+    multiple=True,
+    callback=one_or_more,
+    help="Where the predictions of RUN are now; once for each that was averaged.",
+    shell_complete=paths("file"),
+)
 @click.option(
     "--ids", metavar="FILE[:COLUMN]", help="Ids of the samples, where RUN has none.", shell_complete=paths("file")
 )
@@ -57,6 +65,7 @@ def apply_command(run: str, decisions: tuple[str, ...], output: str, as_json: bo
     """
     # here: --help answers without numpy
     from evaltool.relabel import apply
+    from evaltool.report.provenance import score_command
     from evaltool.run.reader import open_run
 
     opened = open_run(run)
@@ -68,24 +77,8 @@ def apply_command(run: str, decisions: tuple[str, ...], output: str, as_json: bo
     for note in applied.notes:
         click.echo(f"note: {note}", err=True)
     if not as_json:
-        old = next(record for record in opened.manifest["inputs"] if record["role"] == "preds")
-        preds = options["preds"] or old["path"] or "PREDS"
-        click.echo("\nnext:")
-        again = " ".join(shlex.quote(word) for word in (preds, output, *_score_options(opened.manifest["arguments"])))
-        click.echo(f"  evaltool score {again} -o NEW.run")
-        click.echo(f"  evaltool report NEW.run --compare {shlex.quote(run)}")
-
-
-def _score_options(arguments: dict[str, Any]) -> list[str]:
-    """Return the options that a run was scored with and that change what its numbers mean."""
-    words = [word for spec in arguments["losses"] or () if isinstance(spec, str) for word in ("--loss", spec)]
-    for name, default in (("task", "auto"), ("preds_are", "auto"), ("ignore_index", -100), ("class_weights", None)):
-        if arguments[name] != default and isinstance(arguments[name], (str, int)):
-            words += [f"--{name.replace('_', '-')}", str(arguments[name])]
-    for name in ("class_names", "ids", "dtype", "scale"):
-        if isinstance(arguments[name], (str, float)):
-            words += [f"--{name.replace('_', '-')}", str(arguments[name])]
-    return words
+        again = score_command(opened.manifest, preds=options["preds"], labels=output, output="NEW.run")
+        click.echo(f"\nnext:\n  {again}\n  evaltool report {shlex.quote(run)} --compare NEW.run")
 
 
 def _show(applied: Any) -> None:

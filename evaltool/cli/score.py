@@ -19,8 +19,8 @@ from evaltool.schema import ENGINES, KINDS, PREDS_DTYPES, PROGRESS, TASKS, WEIGH
     epilog="\b\nExample:\n  evaltool score preds.npy labels.npy --loss ce --loss focal:gamma=2 -o scored.run",
 )
 @click.argument("preds", shell_complete=paths("file"))
+@click.argument("more", metavar="[PREDS]...", nargs=-1, shell_complete=paths("file"))
 @click.argument("labels", shell_complete=paths("file"))
-@click.argument("more", metavar="", nargs=-1, shell_complete=paths("file"))
 @click.option(
     "-o",
     "--output",
@@ -81,7 +81,7 @@ from evaltool.schema import ENGINES, KINDS, PREDS_DTYPES, PROGRESS, TASKS, WEIGH
 @click.option(
     "--average",
     is_flag=True,
-    help="Score the mean of several predictions, of checkpoints or folds: --average PREDS PREDS ... LABELS.",
+    help="Score the mean of several PREDS, of checkpoints or folds; without it there is one.",
 )
 @click.option("--trust", is_flag=True, help="Run --module and --model files that no manifest vouches for.")
 @click.option("--engine", type=click.Choice(ENGINES), default="auto", help="What computes.  [default: auto]")
@@ -108,8 +108,8 @@ from evaltool.schema import ENGINES, KINDS, PREDS_DTYPES, PROGRESS, TASKS, WEIGH
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(
     preds: str,
-    labels: str,
     more: tuple[str, ...],
+    labels: str,
     output: str | None,
     losses: tuple[str, ...],
     modules: tuple[str, ...],
@@ -118,6 +118,8 @@ def command(
     **options: Any,
 ) -> None:
     """Score every sample of PREDS (.npy), or of what --model predicts from them, against LABELS (.npy).
+
+    With --average, several PREDS come before LABELS, and the mean of their probabilities is scored.
 
     Writes RUN/scores.parquet with a loss per sample, RUN/summary.json, RUN/state.npz and RUN/run.json.
     """
@@ -128,9 +130,10 @@ def command(
         raise click.UsageError("--input is an input of --model, which is not given.")
     source: Any = preds
     if options["average"]:
-        source, labels = [preds, labels, *more][:-1], [preds, labels, *more][-1]
+        source = [preds, *more]
     elif more:
-        raise click.UsageError(f"{more[0]!r} is one argument too many; several PREDS need --average.")
+        extra = [*more, labels][1]
+        raise click.UsageError(f"{extra!r} is one argument too many; several PREDS need --average.")
     if options["model"]:
         source = named_files([preds, *inputs])
     first = next(iter(source.values())) if isinstance(source, dict) else preds

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO
 
 from evaltool.errors import EvaltoolError
-from evaltool.partial_files import partial_path, remove_stale, sync_folder
+from evaltool.partial_files import partial_path, place_together, remove_stale
 
 
 def check_outputs(paths: Sequence[Path], *, overwrite: bool) -> None:
@@ -25,8 +25,14 @@ def check_outputs(paths: Sequence[Path], *, overwrite: bool) -> None:
         )
 
 
-def write_files(writers: Mapping[Path, Callable[[IO[bytes]], None]]) -> None:
+def write_files(
+    writers: Mapping[Path, Callable[[IO[bytes]], None]], before_placing: Callable[[], object] = lambda: None
+) -> None:
     """Write each file by its function, and put all in place when all are whole.
+
+    Args:
+        writers: a function for each file.
+        before_placing: is called when all are whole; where it raises, none appears.
 
     Raises:
         EvaltoolError: one cannot be written; then none is.
@@ -39,9 +45,8 @@ def write_files(writers: Mapping[Path, Callable[[IO[bytes]], None]]) -> None:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
-        for path in writers:
-            partial_path(path).replace(path)
-            sync_folder(path.parent)
+        before_placing()
+        place_together(list(writers))
     except OSError as error:
         reason = error.strerror or str(error)
         raise EvaltoolError(f"cannot write the file\n  {path}: {reason}\n  Name a writable file.") from None

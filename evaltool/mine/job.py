@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -178,8 +179,12 @@ def _outputs(options: Any) -> dict[str, Path]:
     for name in ("images", "text", "blind", "thumb", "link"):
         serves = "gallery" in files or (annotated and name in ("images", "text", "link"))
         if getattr(options, name) is not None and getattr(options, name) is not False and not serves:
+            both = name in ("images", "text", "link")
+            formats = " or an annotation format" if both else ""
+            named = f", or one of the formats {', '.join(FORMATS)}" if both else ""
             raise EvaltoolError(
-                f"--{name} is of the gallery\n  no gallery is to be written\n  Name its file: --gallery list.html."
+                f"--{name} is of the gallery{formats}\n  nothing to be written shows the samples\n"
+                f"  Name the gallery's file, --gallery list.html{named}."
             )
     for name in ("as_weights", "as_sampler"):
         if name in files and files[name].suffix != ".npy":
@@ -242,9 +247,9 @@ def _mined(run: Run, options: Any, watcher: Watcher) -> Mined:
     if weights is not None and "as_sampler" in files:
         right = None if transitions is None else weights.likely_right()
         contents[files["as_sampler"]] = npy_bytes(hard_sample(run, ranking, right, options.ratio))
-    if annotation is not None:
-        annotation.write(table, inputs, watcher)
-    write_files(contents)
+    # the folder last: what remains are renames
+    folder = None if annotation is None else partial(annotation.write, table, inputs, watcher)
+    write_files(contents, *(() if folder is None else (folder,)))
     paths = tuple(contents) if annotation is None else (files["output"], *contents)
     expected = None if found is None else found.n_expected
     return Mined(table, ranking.name, selection.n_rows, expected, key, paths)

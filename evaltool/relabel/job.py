@@ -1,6 +1,5 @@
 """Decisions in, corrected labels and a record of who changed what out."""
 
-import contextlib
 import csv
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evaltool.errors import EvaltoolError
-from evaltool.partial_files import whole_file
+from evaltool.partial_files import whole_files
 from evaltool.readers.side_files import read_ids
 from evaltool.relabel.decisions import Array, read_decisions
 from evaltool.relabel.labels import Labels
@@ -75,9 +74,7 @@ def apply(
         report.notes.append(f"{superseded} decisions were replaced by later ones of the same reviewer.")
     if any(Path(path).suffix.lower() in (".xml", ".zip") for path in paths):
         report.notes.append("CVAT does not say what was looked at: every tag and mask of its export counts as decided.")
-    with contextlib.ExitStack() as files:
-        labels_to = files.enter_context(whole_file(output, overwrite=overwrite))
-        audit_to = files.enter_context(whole_file(audit, overwrite=overwrite))
+    with whole_files([audit, output], overwrite=overwrite) as (audit_to, labels_to):
         _write(held, patches, chosen, labels_to)
         _write_audit(audit_to, held, votes, chosen)
     return report

@@ -183,13 +183,18 @@ def _opened_preds(run: Run, record: Mapping[str, Any], given: Any) -> Rows:
     arguments = run.manifest["arguments"]
     dtype, scale = arguments.get("dtype"), arguments.get("scale")
     if "average" not in record:
+        if isinstance(given, (list, tuple)) and given and isinstance(given[0], (str, Path)):
+            raise EvaltoolError(
+                f"the run did not average\n  {run.name}: got {len(given)} predictions, expected one: {record['name']}\n"
+                "  Give that one."
+            )
         return open_preds(source_of(run, record, given), dtype=dtype, scale=scale)
     parts = record["average"]
     sources = [None] * len(parts) if given is None else given
     if isinstance(sources, (str, Path)) or not isinstance(sources, Sequence) or len(sources) != len(parts):
         raise EvaltoolError(
             f"the run averaged {len(parts)} predictions\n  {run.name}: {', '.join(part['name'] for part in parts)}\n"
-            "  Keep them where they were scored, or give as many in Python: preds=[a, b]."
+            "  Give each of them in this order: --preds A --preds B, in Python preds=[a, b]."
         )
     rows = [
         open_preds(source_of(run, part, source), dtype=dtype, scale=scale)

@@ -106,6 +106,25 @@ def test_predictions_that_moved_are_asked_for(cli, run, tmp_path):
     assert cli("mine", run, "--by", "ce").exit_code == 0
 
 
+def test_averaged_predictions_that_moved_are_given_one_by_one(cli, run, tmp_path, rng):
+    for name in ("a", "b"):
+        np.save(f"{name}.npy", np.load("preds.npy") + rng.normal(size=(10, 3)).astype(np.float32))
+    assert (
+        cli("score", "--average", "a.npy", "b.npy", "labels.npy", "--preds-are", "logits", "-o", "c.run").exit_code == 0
+    )
+    first = cli("mine", "c.run").stdout
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.npy").rename(tmp_path / f"moved-{name}.npy")
+    one = cli("mine", "c.run", "--preds", "moved-a.npy")
+    assert one.exit_code == 2
+    assert "Give each of them in this order: --preds A --preds B" in one.stderr
+    both = ("--preds", "moved-a.npy", "--preds", "moved-b.npy")
+    assert cli("mine", "c.run", *both).stdout == first
+    assert "not those that were scored" in cli("mine", "c.run", *both[2:], *both[:2]).stderr
+    assert cli("report", "c.run", *both).exit_code == 0
+    assert "the run did not average" in cli("mine", run, *both).stderr
+
+
 def test_a_reader_that_stops_early_is_no_error(cli, run):
     done = subprocess.run(
         f"{sys.executable} -m evaltool mine {run} | head -1", shell=True, capture_output=True, text=True, timeout=120

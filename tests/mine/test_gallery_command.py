@@ -70,7 +70,8 @@ def test_masks_may_not_tell_which_images_are_controls(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--text", "t.csv:body"], "--text is of the gallery"),
+        (["--text", "t.csv:body"], "--text is of the gallery or an annotation format"),
+        (["--images", "photos"], "--gallery list.html, or one of the formats label-studio, cvat, coco"),
         (["--blind"], "--blind is of the gallery"),
         (["--gallery", "g.html", "--images", "none"], "there is no such folder of pictures"),
         (["--gallery", "g.html", "--text", "none.csv:a"], "there is no such file of texts"),

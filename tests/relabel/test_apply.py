@@ -1,5 +1,7 @@
 import csv
 import json
+import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -116,6 +118,27 @@ def test_nothing_is_replaced_unasked(run, tmp_path):
     apply(run, file, tmp_path / "fixed.npy", overwrite=True)
     with pytest.raises(EvaltoolError, match="the output is the old labels"):
         apply(run, file, tmp_path / "labels.npy", overwrite=True)
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["new", "replaced"])
+@pytest.mark.parametrize("failing", ["fixed.npy", "fixed.audit.csv"])
+def test_labels_and_their_log_appear_together_or_not_at_all(run, tmp_path, monkeypatch, there, failing):
+    file = decided(tmp_path / "d.csv", "1,img1,,,,accept,cat,,")
+    if there:
+        (tmp_path / "fixed.npy").write_text("old labels")
+        (tmp_path / "fixed.audit.csv").write_text("old log")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    replace = Path.replace
+
+    def failing_once(self, target):
+        if Path(target).name == failing and ".old" not in self.name:
+            raise OSError(28, "No space left on device")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", failing_once)
+    with pytest.raises(EvaltoolError, match="No space left"):
+        apply(run, file, tmp_path / "fixed.npy", overwrite=there)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
 
 
 @pytest.mark.parametrize("way", ["error", "majority", "keep"])
@@ -282,8 +305,8 @@ def test_the_command_prints_the_outcome_and_what_is_next(run, tmp_path, cli):
         "written: fixed.npy, fixed.audit.csv\n"
         "\n"
         "next:\n"
-        f"  evaltool score {tmp_path}/preds.npy fixed.npy -o NEW.run\n"
-        "  evaltool report NEW.run --compare a.run\n"
+        f"  evaltool score {tmp_path}/preds.npy fixed.npy --class-names cat,=dog,3 --ids '<ids>' -o NEW.run\n"
+        "  evaltool report a.run --compare NEW.run\n"
     )
     result = cli("relabel", "apply", "a.run", "d.csv", "-o", "fixed.npy", "--overwrite", "--json")
     assert json.loads(result.stdout)["wrong"]["hits"] == 1
@@ -301,6 +324,27 @@ def test_the_next_command_scores_as_the_run_was_scored(tmp_path, rng, cli, saved
     assert result.exit_code == 0, result.output
     assert "fixed.npy --loss focal:gamma=3 --ignore-index 7 --class-names 'my classes.txt' -o NEW.run" in result.stdout
     assert np.load(tmp_path / "fixed.npy").tolist() == [0, 1, 2, 2]
+
+
+@pytest.mark.parametrize("averaged", [False, True], ids=["one", "averaged"])
+def test_the_next_commands_work_as_they_are_printed(tmp_path, rng, cli, saved, averaged):
+    labels = np.arange(40) % 3
+    saved((rng.normal(size=(40, 3)) + 3 * np.eye(3)[labels]).astype(np.float32), np.roll(labels, 1))
+    np.save("more preds.npy", rng.normal(size=(40, 3)).astype(np.float32))
+    words = ["--average", "preds.npy", "more preds.npy"] if averaged else ["preds.npy"]
+    assert cli("score", *words, "labels.npy", "--preds-are", "logits", "-o", "my old.run").exit_code == 0
+    right = [f"{i},relabel,{label}" for i, label in enumerate(labels)]
+    decided(tmp_path / "d.csv", *right, header="index,decision,new_label")
+    result = cli("relabel", "apply", "my old.run", "d.csv", "-o", "fixed.npy")
+    commands = [shlex.split(line) for line in result.stdout.partition("next:\n")[2].splitlines()]
+    assert [command[:2] for command in commands] == [["evaltool", "score"], ["evaltool", "report"]]
+    for command in commands:
+        done = cli(*command[1:])
+        assert done.exit_code == 0, done.output
+    old, new = (json.loads((tmp_path / name / "summary.json").read_text()) for name in ("my old.run", "NEW.run"))
+    assert old["accuracy"] < new["accuracy"]
+    # from the old labels to the new ones, not the reverse
+    assert f"Accuracy went from {old['accuracy']:.4f} to {new['accuracy']:.4f} (+" in done.stdout
 
 
 @pytest.mark.parametrize(
