@@ -10,7 +10,10 @@ from evaltool.cli.completion import paths
 from evaltool.cli.parameters import one_or_more
 
 
-@click.group("relabel", short_help="Put reviewers' decisions into the labels.")
+EXAMPLE = "\b\nExample:\n  evaltool relabel apply preds.run decisions.csv -o labels_fixed.npy"
+
+
+@click.group("relabel", short_help="Put reviewers' decisions into the labels.", epilog=EXAMPLE)
 def command() -> None:
     """Take back what people decided about mined samples."""
 
@@ -18,7 +21,7 @@ def command() -> None:
 @command.command(
     "apply",
     short_help="Write labels with what reviewers changed.",
-    epilog="\b\nExample:\n  evaltool relabel apply preds.run decisions.csv -o labels_fixed.npy",
+    epilog=EXAMPLE,
 )
 @click.argument("run", shell_complete=paths("dir"))
 @click.argument("decisions", nargs=-1, required=True, shell_complete=paths("file"))
