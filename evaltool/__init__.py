@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from evaltool.errors import EvaltoolError as EvaltoolError
+    from evaltool.mine.job import mine as mine
     from evaltool.predictor import predict as predict
     from evaltool.report.job import report as report
     from evaltool.scorer import Scores as Scores
@@ -23,9 +24,9 @@ _LAZY = {
     "predict": "evaltool.predictor",
     "EvaltoolError": "evaltool.errors",
 }
-_CALLABLE_PACKAGES = ("report",)  # a package and what it does: evaltool.report(run), evaltool.report.job
+_CALLABLE_PACKAGES = ("mine", "report")  # a package and what it does: evaltool.report(run), evaltool.report.job
 
-__all__ = ["EvaltoolError", "Scores", "__version__", "predict", "report", "score"]
+__all__ = ["EvaltoolError", "Scores", "__version__", "mine", "predict", "report", "score"]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,10 @@
 import contextlib
 import os
 import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from evaltool.errors import EvaltoolError
 
 PARTIAL = ".partial-"
 
@@ -42,3 +45,143 @@ def _is_alive(pid: str) -> bool:
     except OSError:
         return True
     return True
+
+
+def check_file(path: Path, *, overwrite: bool) -> None:
+    """Raise EvaltoolError if a file must not be written."""
+    if path.is_dir() or (path.exists() and not overwrite):
+        raise EvaltoolError(f"the output exists\n  {path}\n  Pass --overwrite to replace it, or name another with -o.")
+
+
+def check_folder(path: Path, *, overwrite: bool, mark: str) -> None:
+    """Raise EvaltoolError if a folder must not be written: there is one with files in it.
+
+    With ``overwrite`` one that holds ``mark`` is ours to replace.
+    """
+    if path.exists() and not (path.is_dir() and (not any(path.iterdir()) or (overwrite and (path / mark).is_file()))):
+        ours = path.is_dir() and (path / mark).is_file()
+        what = "Pass --overwrite to replace it, or name" if ours else "Name"
+        raise EvaltoolError(f"the output exists\n  {path}\n  {what} another folder with -o.")
+
+
+@contextlib.contextmanager
+def whole_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Yield where to write a file, which gets its name at the end of the block; see ``whole_files``."""
+    with whole_files([path], overwrite=overwrite) as (partial,):
+        yield partial
+
+
+@contextlib.contextmanager
+def whole_files(paths: Sequence[Path], *, overwrite: bool) -> Iterator[list[Path]]:
+    """Yield where to write files, which get their names together at the end of the block, and none after an error.
+
+    Raises:
+        EvaltoolError: there is such a file (and ``overwrite`` is off), or one cannot be written.
+    """
+    for path in paths:
+        check_file(path, overwrite=overwrite)
+    partials = [partial_path(path) for path in paths]
+    with _told(paths[0]):
+        for path in paths:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            remove_stale(path.parent, path.name)
+        try:
+            yield partials
+            for partial in partials:
+                _sync(partial)
+            place_together(paths)
+        finally:
+            for partial in partials:
+                partial.unlink(missing_ok=True)
+
+
+def place_together(paths: Sequence[Path]) -> None:
+    """Give partial files their names; where one cannot get it, those before it lose theirs, and old files come back.
+
+    Raises:
+        OSError: what went wrong.
+    """
+    placed: list[tuple[Path, Path | None]] = []
+    try:
+        for path in paths:
+            old = _kept(path)
+            placed.append((path, old))
+            partial_path(path).replace(path)
+            sync_folder(path.parent)
+    except OSError:
+        for path, old in placed:
+            if partial_path(path).exists():  # it never got its name
+                continue
+            if old is None:
+                path.unlink()
+            else:
+                old.replace(path)
+        raise
+    finally:
+        for _, old in placed:
+            if old is not None:
+                old.unlink(missing_ok=True)
+
+
+def _kept(path: Path) -> Path | None:
+    """Return a second name of the file that is there, None for none."""
+    if not os.path.lexists(path):
+        return None
+    old = path.with_name(f".{path.name}.old{PARTIAL}{os.getpid()}")
+    try:
+        os.link(path, old, follow_symlinks=False)
+    except OSError:  # a file system without hard links
+        shutil.copy2(path, old, follow_symlinks=False)
+    return old
+
+
+@contextlib.contextmanager
+def whole_folder(path: Path, *, overwrite: bool, mark: str) -> Iterator[Path]:
+    """Yield a folder to fill, which gets its name at the end of the block, and not where an error ends it.
+
+    Args:
+        path: the folder to make.
+        overwrite: replace a folder that is there, if it holds ``mark``.
+        mark: a file that every folder of this kind has: others are never replaced.
+
+    Raises:
+        EvaltoolError: there is such a folder or file, or it cannot be written.
+    """
+    path = path.absolute()
+    check_folder(path, overwrite=overwrite, mark=mark)
+    partial = partial_path(path)
+    with _told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_stale(path.parent, path.name)
+        try:
+            partial.mkdir()
+            yield partial
+            for file in partial.rglob("*"):
+                if file.is_file() and not file.is_symlink():
+                    _sync(file)
+            if path.exists():
+                old = partial.with_name(f".{path.name}.old{PARTIAL}{os.getpid()}")
+                path.rename(old)
+                partial.rename(path)
+                shutil.rmtree(old)
+            else:
+                partial.rename(path)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise EvaltoolError(
+            f"cannot write the output\n  {error.filename or path}: {error.strerror or error}\n"
+            "  Name another place with -o."
+        ) from None
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

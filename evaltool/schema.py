@@ -21,6 +21,9 @@ WEIGHT_RULES = ("inverse", "sqrt-inverse", "median-frequency", "enet", "effectiv
 WEIGHT_WORDS = {**{rule: rule for rule in WEIGHT_RULES}, "balanced": "effective-number"}  # what is typed for a rule
 PREDS_DTYPES = ("bfloat16", "float16", "float32", "float64")
 OUTPUT_DTYPES = ("float16", "float32", "float64")  # what predictions are written as
+# what a reviewer decides about a row, and the columns of the file that says so
+DECISIONS = ("accept", "keep", "relabel", "unsure", "skip")
+DECISION_COLUMNS = ("index", "id", "class", "label", "suggested", "decision", "new_label", "reviewer", "time")
 PROGRESS = ("auto", "rich", "plain", "none")
 ENGINES = ("auto", "torch", "torchscript", "onnxruntime", "aoti")
 

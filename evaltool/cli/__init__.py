@@ -16,11 +16,13 @@ from evaltool.errors import EvaltoolError
 
 COMMANDS = {
     "score": "evaltool.cli.score",
+    "mine": "evaltool.cli.mine",
     "report": "evaltool.cli.report",
     "export": "evaltool.cli.export",
     "verify": "evaltool.cli.verify",
     "predict": "evaltool.cli.predict",
     "fuse": "evaltool.cli.fuse",
+    "relabel": "evaltool.cli.relabel",
     "losses": "evaltool.cli.losses",
     "doctor": "evaltool.cli.doctor",
 }

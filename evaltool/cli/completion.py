@@ -15,7 +15,7 @@ from click.shell_completion import (
 )
 
 from evaltool.catalogue import CATALOGUE, METRICS, LossEntry, MetricEntry
-from evaltool.schema import WEIGHT_WORDS
+from evaltool.schema import DEFAULT_LOSSES, WEIGHT_WORDS
 
 Items = list["CompletionItem[str]"]
 
@@ -80,6 +80,13 @@ def paths(kind: str, words: tuple[str, ...] = ()) -> Callable[[click.Context, cl
         return [CompletionItem(incomplete, type=kind), *found]
 
     return complete
+
+
+def mine_by(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:
+    """Return what can rank, by name: the words, and the loss columns that runs have by default."""
+    losses = dict.fromkeys(name for names in DEFAULT_LOSSES.values() for name in names)
+    words = ("label-error", "hard", "ambiguous", *losses, "margin", "entropy", "p_label")
+    return [CompletionItem(word) for word in words if word.startswith(incomplete)]
 
 
 class WholeWords(ShellComplete):

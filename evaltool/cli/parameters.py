@@ -122,3 +122,8 @@ def loss_options(command: Callable[..., None]) -> Callable[..., None]:
     return click.option(
         "--ignore-index", type=Label(), default=-100, show_default=True, help="Label that counts for nothing."
     )(command)
+
+
+def one_or_more(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> str | list[str] | None:
+    """Return what a repeatable option was given: a text, several, or None."""
+    return list(value) if len(value) > 1 else value[0] if value else None

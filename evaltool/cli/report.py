@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from evaltool.cli.completion import paths
+from evaltool.cli.parameters import one_or_more
 from evaltool.schema import PROGRESS
 
 if TYPE_CHECKING:
@@ -60,7 +61,14 @@ WIDTH = 120  # where stdout is no terminal
 )
 @click.option("--junit", metavar="FILE", help="What came of --fail-if, as JUnit XML.", shell_complete=paths("file"))
 @click.option("--compare", metavar="RUN2", help="A second run of the same samples.", shell_complete=paths("dir"))
-@click.option("--preds", metavar="FILE", help="Where the scored predictions are now.", shell_complete=paths("file"))
+@click.option(
+    "--preds",
+    metavar="FILE",
+    multiple=True,
+    callback=one_or_more,
+    help="Where the scored predictions are now; once for each that was averaged.",
+    shell_complete=paths("file"),
+)
 @click.option("--labels", metavar="FILE", help="Where the labels are now.", shell_complete=paths("file"))
 @click.option("--title", metavar="TEXT", help="Heading of the report.  [default: the run's name]")
 @click.option("--overwrite", is_flag=True, help="Replace files that are no earlier report.")

@@ -19,6 +19,7 @@ from evaltool.schema import ENGINES, KINDS, PREDS_DTYPES, PROGRESS, TASKS, WEIGH
     epilog="\b\nExample:\n  evaltool score preds.npy labels.npy --loss ce --loss focal:gamma=2 -o scored.run",
 )
 @click.argument("preds", shell_complete=paths("file"))
+@click.argument("more", metavar="[PREDS]...", nargs=-1, shell_complete=paths("file"))
 @click.argument("labels", shell_complete=paths("file"))
 @click.option(
     "-o",
@@ -77,6 +78,11 @@ from evaltool.schema import ENGINES, KINDS, PREDS_DTYPES, PROGRESS, TASKS, WEIGH
     shell_complete=paths("file"),
 )
 @click.option("--output-name", metavar="NAME", help="Which output of --model to score.  [default: the first]")
+@click.option(
+    "--average",
+    is_flag=True,
+    help="Score the mean of several PREDS, of checkpoints or folds; without it there is one.",
+)
 @click.option("--trust", is_flag=True, help="Run --module and --model files that no manifest vouches for.")
 @click.option("--engine", type=click.Choice(ENGINES), default="auto", help="What computes.  [default: auto]")
 @click.option(
@@ -102,6 +108,7 @@ from evaltool.schema import ENGINES, KINDS, PREDS_DTYPES, PROGRESS, TASKS, WEIGH
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(
     preds: str,
+    more: tuple[str, ...],
     labels: str,
     output: str | None,
     losses: tuple[str, ...],
@@ -112,6 +119,8 @@ def command(
 ) -> None:
     """Score every sample of PREDS (.npy), or of what --model predicts from them, against LABELS (.npy).
 
+    With --average, several PREDS come before LABELS, and the mean of their probabilities is scored.
+
     Writes RUN/scores.parquet with a loss per sample, RUN/summary.json, RUN/state.npz and RUN/run.json.
     """
     # here: --help answers without them
@@ -119,8 +128,15 @@ def command(
 
     if inputs and options["model"] is None:
         raise click.UsageError("--input is an input of --model, which is not given.")
-    source: str | dict[str, str] = named_files([preds, *inputs]) if options["model"] else preds
-    first = preds if isinstance(source, str) else next(iter(source.values()))
+    source: Any = preds
+    if options["average"]:
+        source = [preds, *more]
+    elif more:
+        extra = [*more, labels][1]
+        raise click.UsageError(f"{extra!r} is one argument too many; several PREDS need --average.")
+    if options["model"]:
+        source = named_files([preds, *inputs])
+    first = next(iter(source.values())) if isinstance(source, dict) else preds
     run = Path(output) if output else Path(f"{Path(first).stem}.run")
     scores = score(source, labels, losses=losses or None, module=modules, output=run, **options)
     try:

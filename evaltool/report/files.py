@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from evaltool.errors import EvaltoolError
-from evaltool.partial_files import partial_path, sync_folder
+from evaltool.partial_files import partial_path, place_together
 
 HEAD = 1 << 16
 # what the beginning of each kind of file holds that evaltool wrote
@@ -67,9 +67,7 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-        for path in contents:
-            partial_path(path).replace(path)
-            sync_folder(path.parent)
+        place_together(list(contents))
     except OSError as error:
         raise EvaltoolError(
             f"cannot write the report\n  {error.filename or path}: {error.strerror or error}\n  Name another file."

@@ -1,6 +1,7 @@
 """Where a report comes from: the commands to repeat it, the inputs, what was decided, the versions."""
 
 import json
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +18,7 @@ DEFAULTS: dict[str, Any] = {
     "max_bad": 0.01,
 }
 NOT_SHOWN = ("progress",)  # changes nothing in a run
-REPEATED = {"losses": "--loss", "module": "--module"}
+REPEATED = {"losses": "--loss", "module": "--module", "preds": "--preds"}
 RENAMED = {"output": "-o", "compare": "--compare"}
 
 
@@ -58,18 +59,35 @@ def formulas(run: Run) -> dict[str, str]:
     return {name: known.get(name, "") for name in run.losses}
 
 
-def score_command(manifest: Mapping[str, Any]) -> str:
-    """Return the command line of a run; what came from memory in Python stands there in angle brackets."""
+def score_command(manifest: Mapping[str, Any], *, preds: Any = None, labels: Any = None, output: Any = None) -> str:
+    """Return the command line of a run; what came from memory in Python stands there in angle brackets.
+
+    Args:
+        manifest: of the run.
+        preds: path of the predictions, of averaged ones a list; None for the recorded ones.
+        labels: path of other labels to score against.
+        output: another run to write; nothing is then replaced.
+    """
     arguments = dict(manifest["arguments"])
+    if output is not None:
+        arguments |= {"output": output, "overwrite": False}
+    if isinstance(arguments.get("ids"), (list, tuple)):
+        arguments["ids"] = "<ids>"
     records = {record["role"]: record for record in manifest["inputs"]}
     words = ["evaltool", "score"]
     feeds = [role for role in records if role.startswith("input ")]
     if "model" in records:
         named = len(feeds) > 1
         inputs = [_source(records[role], role.removeprefix("input ") if named else None) for role in feeds]
-        words += [inputs[0], _source(records["labels"]), *(word for more in inputs[1:] for word in ("--input", more))]
+        words += [
+            inputs[0],
+            labels or _source(records["labels"]),
+            *(word for more in inputs[1:] for word in ("--input", more)),
+        ]
     else:
-        words += [_source(records["preds"]), _source(records["labels"])]
+        parts = records["preds"].get("average", [records["preds"]])
+        given = [preds] if isinstance(preds, (str, os.PathLike)) else preds
+        words += [*map(str, given or map(_source, parts)), labels or _source(records["labels"])]
     return shlex.join([*words, *options(arguments)])
 
 

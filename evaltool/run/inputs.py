@@ -3,7 +3,7 @@
 ``mine`` and ``report`` need them for what the scores do not hold: all classes of a prediction.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +12,7 @@ import numpy as np
 
 from evaltool.errors import EvaltoolError
 from evaltool.readers import Rows, as_array, open_labels, open_preds
+from evaltool.readers.averaged import AveragedRows
 from evaltool.run.manifest import quick_digest
 from evaltool.run.reader import Run, ok_rows
 from evaltool.schema import is_softmax
@@ -56,10 +57,8 @@ class Inputs:
                 "  Store them with `evaltool predict`, and score those."
             )
         arguments = run.manifest["arguments"]
-        self.preds = open_preds(
-            _source(run, records["preds"], preds), dtype=arguments.get("dtype"), scale=arguments.get("scale")
-        )
-        self.labels = open_labels(_source(run, records["labels"], labels))
+        self.preds = _opened_preds(run, records["preds"], preds)
+        self.labels = open_labels(source_of(run, records["labels"], labels))
         for role, rows in (("preds", self.preds), ("labels", self.labels)):
             _check_shape(rows, records[role], role)
         decisions = run.manifest["decisions"]
@@ -180,8 +179,37 @@ def _log_odds(preds: Array, kind: str) -> Array:
     return np.asarray(preds - np.log(-np.expm1(preds)))
 
 
-def _source(run: Run, record: Mapping[str, Any], given: Any) -> Any:
-    """Return what to read an input from: what is given, or the recorded path if the file is the one scored."""
+def _opened_preds(run: Run, record: Mapping[str, Any], given: Any) -> Rows:
+    arguments = run.manifest["arguments"]
+    dtype, scale = arguments.get("dtype"), arguments.get("scale")
+    if "average" not in record:
+        if isinstance(given, (list, tuple)) and given and isinstance(given[0], (str, Path)):
+            raise EvaltoolError(
+                f"the run did not average\n  {run.name}: got {len(given)} predictions, expected one: {record['name']}\n"
+                "  Give that one."
+            )
+        return open_preds(source_of(run, record, given), dtype=dtype, scale=scale)
+    parts = record["average"]
+    sources = [None] * len(parts) if given is None else given
+    if isinstance(sources, (str, Path)) or not isinstance(sources, Sequence) or len(sources) != len(parts):
+        raise EvaltoolError(
+            f"the run averaged {len(parts)} predictions\n  {run.name}: {', '.join(part['name'] for part in parts)}\n"
+            "  Give each of them in this order: --preds A --preds B, in Python preds=[a, b]."
+        )
+    rows = [
+        open_preds(source_of(run, part, source), dtype=dtype, scale=scale)
+        for part, source in zip(parts, sources, strict=True)
+    ]
+    kinds, tolerances = ([part[name] for part in parts] for name in ("preds_are", "tolerance"))
+    return AveragedRows(rows, kinds, softmax=record["softmax"], tolerances=tolerances)
+
+
+def source_of(run: Run, record: Mapping[str, Any], given: Any) -> Any:
+    """Return what to read an input from: what is given, or the recorded path if the file is the one scored.
+
+    Raises:
+        EvaltoolError: there is no such file, or it is not the one that was scored.
+    """
     role = record["role"]
     if given is not None and not isinstance(given, (str, Path)):
         return given

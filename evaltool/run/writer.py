@@ -18,6 +18,8 @@ from evaltool.run.state import State
 
 SCORES, SUMMARY, STATE, MANIFEST = "scores.parquet", "summary.json", "state.npz", "run.json"
 FILES = (SCORES, SUMMARY, STATE, MANIFEST)
+LABEL_ERRORS = "label-errors.npz"  # what mine computed from the run's inputs
+CACHES = (LABEL_ERRORS,)  # they go when the run is replaced
 
 
 class RunWriter:
@@ -84,7 +86,8 @@ class RunWriter:
         np.savez_compressed(packed, **state.arrays())  # type: ignore[arg-type]
         self._write(STATE, packed.getvalue())
         self._write(MANIFEST, json_bytes(manifest))
-        (self.directory / MANIFEST).unlink(missing_ok=True)  # the old run is one no longer
+        for name in (MANIFEST, *CACHES):  # the old run is one no longer
+            (self.directory / name).unlink(missing_ok=True)
         for name in FILES:
             self._temporary(name).replace(self.directory / name)
         sync_folder(self.directory)
@@ -130,7 +133,7 @@ def check_output(directory: Path, *, overwrite: bool) -> None:
         names = {path.name for path in directory.iterdir()}
     except OSError as error:
         raise unwritable(directory, error) from None
-    strange = sorted(name for name in names if name not in FILES and PARTIAL not in name)
+    strange = sorted(name for name in names if name not in (*FILES, *CACHES) and PARTIAL not in name)
     if strange:
         raise EvaltoolError(
             f"the output directory holds other files\n  {directory}: {', '.join(strange[:3])}\n"

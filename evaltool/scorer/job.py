@@ -31,6 +31,7 @@ from evaltool.run.table import record_batch, table_schema
 from evaltool.run.writer import RunWriter, check_output
 from evaltool.schema import ENGINES, KINDS, PREDS_DTYPES, PROGRESS, TASKS
 from evaltool.scorer.asked import asked_losses
+from evaltool.scorer.average import averaged_decision, averaged_preds, preds_record
 from evaltool.scorer.blocks import scored_blocks
 from evaltool.scorer.mistakes import too_many_bad
 from evaltool.scorer.model_preds import model_records, opened_preds
@@ -57,6 +58,7 @@ def score(
     class_weights: str | Path | Sequence[float] | None = None,
     ids: Any = None,
     module: str | Path | Sequence[str | Path] = (),
+    average: bool = False,
     model: str | Path | None = None,
     output_name: str | None = None,
     trust: bool = False,
@@ -84,6 +86,8 @@ def score(
         class_weights: a rule ("inverse", ...), or one number per class, for the losses that take them.
         ids: one per sample, as a sequence or ``FILE[:COLUMN]``.
         module: TorchScript files (preds, labels) -> [N], ``FILE`` or ``column=FILE``; each adds a column.
+        average: ``preds`` is a sequence of predictions for the same samples, of several checkpoints or folds, each of
+            any kind; the mean of their probabilities is scored.
         model: TorchScript (.pt), ONNX (.onnx) or pt2 file that predicts; ``preds`` are then its inputs, one path, array
             or tensor, or a mapping from the inputs' names to them. The predictions are not stored.
         output_name: which output of the model to score; by default the first.
@@ -118,8 +122,11 @@ def _scores(preds: Any, labels: Any, asked: Mapping[str, Any], options: Any, wat
     output = None if options.output is None else Path(options.output)
     if output is not None:
         check_output(output, overwrite=options.overwrite)
-    rows = open_preds(preds, dtype=options.dtype, scale=options.scale), open_labels(labels)
-    decision = decide(*rows, task=options.task, preds_are=options.preds_are, ignore_index=options.ignore_index)
+    rows = _opened(preds, labels, options, watcher)
+    preds_are = "probs" if options.average else options.preds_are
+    decision = decide(*rows, task=options.task, preds_are=preds_are, ignore_index=options.ignore_index)
+    if options.average:
+        decision = averaged_decision(decision, rows[0])
     watcher.decided(decision.reasons)
     for doubt in decision.doubts:
         watcher.warned(doubt)
@@ -127,8 +134,7 @@ def _scores(preds: Any, labels: Any, asked: Mapping[str, Any], options: Any, wat
     ids = _id_column(options.ids, rows[0].shape[0], watcher)
     engine, columns = _open_engine(_device_of(options.device, preds), decision, asked, options, rows[1], watcher)
     with closing(engine):
-        inputs = [input_record(role, source) for role, source in zip(("preds", "labels"), rows, strict=True)]
-        inputs += model_records(preds)
+        inputs = [preds_record(rows[0]), input_record("labels", rows[1]), *model_records(preds)]
         blocks = scored_blocks(*rows, engine, options.batch_size)
         first = next(blocks)
         formulas = {name: column.formula for name, column in columns.items()}
@@ -156,6 +162,13 @@ def _scores(preds: Any, labels: Any, asked: Mapping[str, Any], options: Any, wat
             watcher.warned(f"{state.n_failed} rows that can be scored got NaN from a module; their value is null")
         table = sink.table if isinstance(sink, TableInMemory) else None
         return Scores(table, schema, summary=summary, state=state, manifest=manifest, path=output, failure=failure)
+
+
+def _opened(preds: Any, labels: Any, options: Any, watcher: Watcher) -> tuple[Rows, Rows]:
+    if options.average:
+        held = open_labels(labels)
+        return averaged_preds(preds, held, options, watcher), held
+    return open_preds(preds, dtype=options.dtype, scale=options.scale), open_labels(labels)
 
 
 def _manifest(

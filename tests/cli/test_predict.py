@@ -148,7 +148,7 @@ error: the model has no output 'probs'
   Pass one of them to --output-name.
 """,
     "score features.npy labels.npy --input bias=bias.npy": """\
-Usage: main score [OPTIONS] PREDS LABELS
+Usage: main score [OPTIONS] PREDS [PREDS]... LABELS
 Try 'main score --help' for help.
 
 Error: --input is an input of --model, which is not given.

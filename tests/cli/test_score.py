@@ -215,7 +215,7 @@ def test_every_option_of_the_contract_is_there(cli):
     for option in (
         *("--task", "--preds-are", "--loss", "--ignore-index", "--class-names", "--class-weights", "--ids", "--module"),
         *("--engine", "--device", "--batch-size", "--max-bad", "--overwrite", "--progress", "--json", "-o", "--trust"),
-        *("--model", "--input", "--output-name"),
+        *("--model", "--input", "--output-name", "--average"),
     ):
         assert option in text
 
@@ -229,9 +229,12 @@ def test_help_ends_with_an_example_that_works(cli, saved, command):
     np.save("inputs.npy", rng.normal(size=(20, 4)).astype(np.float32))
     onnx_linear(Path("model.onnx"))
     shutil.copytree(Path(__file__).parents[2] / "models/onnx/focal", "models/onnx/focal")
-    if command == "report":
+    Path("decisions.csv").write_text("index,decision,new_label\n3,relabel,0\n")
+    if command in ("report", "relabel"):
         assert cli("score", "preds.npy", "labels.npy").exit_code == 0
     assert example[0] == "evaltool"
+    if command == "mine":
+        assert cli("score", "preds.npy", "labels.npy", "-o", "scored.run").exit_code == 0
     result = cli(*example[1:])
     assert result.exit_code == 0, result.output
 
@@ -239,9 +242,9 @@ def test_help_ends_with_an_example_that_works(cli, saved, command):
 def test_help_imports_nothing_heavy():
     code = (
         "import sys; from click.testing import CliRunner; from evaltool.cli import main\n"
-        "for command in ('score', 'report', 'predict', 'losses', ''):\n"
-        "    assert CliRunner().invoke(main, [*command.split(), '--help']).exit_code == 0\n"
-        "print([name for name in ('torch', 'numpy', 'pyarrow', 'rich') if name in sys.modules])"
+        "for words in ([], ['score'], ['predict'], ['losses'], ['mine'], ['report']):\n"
+        "    assert CliRunner().invoke(main, [*words, '--help']).exit_code == 0\n"
+        "print([name for name in ('torch', 'numpy', 'pyarrow', 'rich', 'duckdb') if name in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "[]\n"

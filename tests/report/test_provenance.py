@@ -50,6 +50,23 @@ def test_what_came_from_memory_stands_in_brackets(rng):
     )
 
 
+def test_averaged_predictions_and_another_output(tmp_path, monkeypatch, rng):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b", "labels"):
+        np.save(f"{name}.npy", rng.integers(0, 2, 9) if name == "labels" else rng.normal(size=(9, 2)))
+    score("--average", "a.npy", "b.npy", "labels.npy", "--preds-are", "logits", "-o", "c.run")
+    score("--average", "a.npy", "b.npy", "labels.npy", "--preds-are", "logits", "-o", "c.run", "--overwrite")
+    manifest = open_run("c.run").manifest
+    folder = str(tmp_path.resolve())
+    files = f"{folder}/a.npy {folder}/b.npy"
+    assert score_command(manifest) == (
+        f"evaltool score {files} {folder}/labels.npy --preds-are logits --average -o c.run --overwrite"
+    )
+    assert score_command(manifest, preds=["x.npy", "y.npy"], labels="l.npy", output="d.run") == (
+        "evaltool score x.npy y.npy l.npy --preds-are logits --average -o d.run"
+    )
+
+
 def test_the_report_command_repeats_every_option(tmp_path, monkeypatch, rng):
     monkeypatch.chdir(tmp_path)
     np.save("preds.npy", rng.normal(size=(9, 2)).astype(np.float32))

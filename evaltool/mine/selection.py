@@ -1,0 +1,173 @@
+"""Which of the candidates go on the list: how many, of which classes, how alike, and which random rows among them."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from evaltool.errors import EvaltoolError
+from evaltool.mine.label_errors import LabelErrors
+from evaltool.mine.order import NONE, Best, hashed, place_in_class
+from evaltool.mine.ranking import Ranking
+from evaltool.mine.variety import POOL, distinct, spread, vectors_of
+from evaltool.progress import Watcher
+from evaltool.run.inputs import Inputs
+from evaltool.run.reader import Run
+
+Array = np.ndarray[Any, Any]
+
+DEFAULT_TOP = 200
+
+
+class Selection:
+    """Takes candidates block by block and keeps those that may end up on the list.
+
+    Args:
+        run: the run.
+        ranking: what ranks.
+        options: those of ``mine`` that say how many and which.
+        found: the run's label errors, where labels are judged.
+
+    Raises:
+        EvaltoolError: ``--budget auto`` without judged labels.
+    """
+
+    def __init__(self, run: Run, ranking: Ranking, options: Any, found: LabelErrors | None) -> None:
+        self._run, self._options, self._found = run, options, found
+        self.n_rows = 0
+        self._per_label = None if found is None else np.zeros(len(found.counts), np.int64)
+        self._least = -math.inf
+        if options.threshold is not None:
+            self._least = -options.threshold if ranking.ascending else options.threshold
+        self._limit = _limit(run, ranking, options, found)
+        self._rarity = _rarity(run) if options.tail_first else None
+        times = POOL if options.diverse or options.dedup else 1
+        self._best = Best(
+            None if self._limit is None else times * self._limit,
+            per_class=None if options.per_class is None else times * options.per_class,
+            rarity=self._rarity if options.per_class is not None else None,
+        )
+        most = self._limit or (options.per_class or 0) * (run.num_classes + 1)
+        drawn = options.random_controls
+        self._drawn = Best(drawn + most, by="draw") if drawn else None
+
+    def add(self, rows: Array) -> None:
+        """Add the candidates of consecutive rows."""
+        self.n_rows += len(rows)
+        if self._per_label is not None:
+            self._per_label += np.bincount(self._by_label(rows), minlength=len(self._per_label))
+        over = rows["key"] >= self._least
+        self._best.add(rows[over])
+        if self._drawn is not None:
+            others = rows[~over] if self._options.threshold is not None else rows.copy()
+            # one number per row and class
+            number = others["index"] * (self._run.num_classes + 1) + others["class"] + 1
+            others["draw"] = -hashed(number, self._options.seed + 1)
+            self._drawn.add(others)
+
+    def rows(self, inputs: Inputs | None, embeddings: Any, watcher: Watcher) -> tuple[Array, Array]:
+        """Return the candidates of the list, best first, and the random ones."""
+        options = self._options
+        limit = self._limit
+        if options.fraction is not None:
+            limit = math.ceil(round(options.fraction * self.n_rows, 6))
+        elif options.budget is not None:
+            limit = self._expected()
+        rows = self._best.rows()
+        if options.dedup or options.diverse:
+            vectors = vectors_of(rows, inputs, embeddings)
+            if options.dedup:
+                kept = distinct(rows, vectors, cosine=embeddings is not None)
+                watcher.decided([f"left out as near-identical: {len(rows) - len(kept):,} of {len(rows):,} candidates"])
+                rows, vectors = rows[kept], vectors[kept]
+            if options.diverse:
+                rows = rows[_spread_places(rows, vectors, limit, options.per_class)]
+            if options.per_class is not None:
+                rows = rows[place_in_class(rows["quota"]) < options.per_class]
+        rows = rows[:limit]
+        if self._rarity is not None:
+            rows = rows[np.argsort(self._rarity[rows["quota"]], kind="stable")]
+        return rows, self._controls(rows)
+
+    def _controls(self, rows: Array) -> Array:
+        if self._drawn is None:
+            return rows[:0]
+        drawn = self._drawn.rows()
+        taken = set(zip(rows["index"].tolist(), rows["class"].tolist(), strict=True))
+        pairs = zip(drawn["index"].tolist(), drawn["class"].tolist(), strict=True)
+        free = np.array([pair not in taken for pair in pairs], bool)
+        return np.asarray(drawn[free][: self._options.random_controls])
+
+    def _by_label(self, rows: Array) -> Array:
+        assert self._found is not None
+        if self._found.softmax:
+            return np.asarray(rows["label"])
+        return np.asarray(2 * np.maximum(rows["class"], 0) + rows["label"])
+
+    def _expected(self) -> int:
+        """Return how many of the rows that passed the filters are expected to have a wrong label."""
+        assert self._found is not None
+        assert self._per_label is not None
+        return round(float((self._found.expected * self._per_label / np.maximum(self._found.counts, 1)).sum()))
+
+
+def _limit(run: Run, ranking: Ranking, options: Any, found: LabelErrors | None) -> int | None:
+    """Return the most rows that can be selected, None for any number."""
+    if options.budget is not None:
+        if found is None:
+            raise EvaltoolError(
+                f"--budget auto is the number of labels expected to be wrong\n  {run.name}: {run.task} ranked by "
+                f"{ranking.name} has no such number\n  Say how many with --top, or rank by label-error."
+            )
+        return int(found.n_expected)
+    if options.fraction is not None:
+        rows = run.n_samples * (run.num_classes if run.task == "multilabel" else 1)
+        share: float = options.fraction
+        return math.ceil(round(share * rows, 6))
+    if options.top is not None:
+        return int(options.top)
+    return None if options.threshold is not None or options.per_class is not None else DEFAULT_TOP
+
+
+def _rarity(run: Run) -> Array:
+    """Return each class's place, int64 [C + 1], rarest first; the last is for rows of no class."""
+    if not run.num_classes:
+        raise EvaltoolError(f"--tail-first needs classes\n  {run.name}: task {run.task}\n  Leave it out.")
+    counts = np.zeros(run.num_classes, np.int64)
+    for row in run.summary["classes"]:
+        counts[row["class"]] = row["count"]
+    place = np.empty(run.num_classes + 1, np.int64)
+    place[np.argsort(counts, kind="stable")] = np.arange(run.num_classes)
+    place[NONE] = run.num_classes
+    return place
+
+
+def _spread_places(rows: Array, vectors: Array, limit: int | None, per_class: int | None) -> Array:
+    """Return the places of candidates spread over the vectors, of each class where each has a quota; ascending."""
+    if per_class is None:
+        return np.sort(spread(vectors, len(rows) if limit is None else limit))
+    found = []
+    for quota in np.unique(rows["quota"]):
+        places = np.flatnonzero(rows["quota"] == quota)
+        found.append(places[spread(vectors[places], per_class)])
+    return np.sort(np.concatenate(found)) if found else np.zeros(0, np.int64)
+
+
+def grouped(rows: Array, groups: "pa.Array[Any]") -> Array:
+    """Return candidates with those of a group together, groups in the order of their first; no group is one's own."""
+    codes = groups.take(pa.array(rows["index"])).dictionary_encode().indices
+    known = np.asarray(codes.fill_null(-1).to_numpy(zero_copy_only=False))
+    alone = np.where(known < 0, len(rows) + np.arange(len(rows)), known)
+    _, first, place = np.unique(alone, return_index=True, return_inverse=True)
+    return np.asarray(rows[np.argsort(first[place], kind="stable")])
+
+
+def mixed(rows: Array, controls: Array, seed: int) -> tuple[Array, Array]:
+    """Return candidates and random ones in a random order, and which were mined; as they are without random ones."""
+    mined = np.arange(len(rows) + len(controls)) < len(rows)
+    together = np.concatenate([rows, controls])
+    if not len(controls):
+        return together, mined
+    order = np.argsort(hashed(np.arange(len(together)), seed + 2), kind="stable")
+    return together[order], mined[order]

@@ -1,0 +1,168 @@
+"""``--where``: one boolean SQL expression over the columns of a run, and nothing else.
+
+DuckDB parses the text; the tree it gives may hold columns, constants, comparisons and the functions listed here.
+Whatever could read a file, look at other rows or be a second statement is not on the list.  DuckDB then runs in memory,
+without access to anything outside, its settings locked.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from evaltool.errors import EvaltoolError
+
+Array = np.ndarray[Any, Any]
+
+MAX_LENGTH = 10_000
+EXAMPLE = 'Write it as in --where "ce > 1 AND label IN (3, 8)".'
+NODES = ("COLUMN_REF", "CONSTANT", "COMPARISON", "CONJUNCTION", "BETWEEN", "CASE", "CAST", "TYPE")
+OPERATORS = ("OPERATOR_NOT", "OPERATOR_IS_NULL", "OPERATOR_IS_NOT_NULL", "COMPARE_IN", "COMPARE_NOT_IN")
+FUNCTIONS = {
+    *("+", "-", "*", "/", "//", "%", "||", "abs", "ceil", "ceiling", "floor", "round", "sqrt", "exp", "ln", "log"),
+    *("log2", "log10", "pow", "power", "sign", "mod", "greatest", "least", "isnan", "isinf", "isfinite"),
+    *("~~", "!~~", "~~*", "!~~*", "lower", "upper", "length", "trim", "contains", "starts_with", "ends_with"),
+    *("prefix", "suffix", "substring", "substr", "strpos", "regexp_matches", "regexp_full_match"),
+}
+
+
+class Where:
+    """An expression that says which rows count.
+
+    Args:
+        text: the expression.
+        schema: of the run's table.
+
+    Raises:
+        EvaltoolError: it is no single boolean expression over these columns.
+    """
+
+    def __init__(self, text: str, schema: pa.Schema) -> None:
+        self.text = text
+        self.connection = _connection()
+        names = {name.lower(): name for name in schema.names}
+        self.columns = sorted({_column(name, names, text) for name in _checked_columns(self.connection, text)})
+        if not self.columns:
+            raise _refused(text, "it names no column")
+        self._schema = pa.schema([schema.field(name) for name in self.columns])
+        self.mask(pa.RecordBatch.from_arrays([pa.array([], field.type) for field in self._schema], schema=self._schema))
+
+    def mask(self, batch: pa.RecordBatch) -> Array:
+        """Return which rows of a batch the expression is true for, bool [n]; null is not true.
+
+        Raises:
+            EvaltoolError: it cannot be computed, or is not boolean.
+        """
+        import duckdb
+
+        table = pa.Table.from_batches([batch.select(self.columns)])
+        try:
+            self.connection.register("run", table)
+            found = self.connection.execute(f"SELECT (\n{self.text}\n) AS keep FROM run").fetchnumpy()["keep"]
+        except (duckdb.Error, pa.ArrowException, UnicodeError, RuntimeError) as error:
+            raise _refused(self.text, _first_line(error)) from None
+        if found.dtype != np.bool_:
+            raise _refused(self.text, f"it gives {found.dtype}, expected true or false")
+        return np.asarray(np.ma.filled(found, False))
+
+    def masks(self, batches: Iterator[pa.RecordBatch]) -> Iterator[Array]:
+        """Yield the mask of each batch."""
+        for batch in batches:
+            yield self.mask(batch)
+
+
+def _connection() -> Any:
+    import duckdb  # here: few calls need it
+
+    closed: dict[str, Any] = {
+        "enable_external_access": "false",
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+    }
+    connection = duckdb.connect(":memory:", config=closed)
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def _checked_columns(connection: Any, text: str) -> list[str]:
+    """Return the columns that an expression names, if it is one and holds nothing but what is allowed."""
+    import duckdb
+
+    if len(text) > MAX_LENGTH:
+        raise _refused(text[:60] + "...", f"{len(text)} characters, expected at most {MAX_LENGTH}")
+    try:
+        text.encode()  # a lone surrogate is no text
+        if any(kind == duckdb.token_type.comment for _, kind in duckdb.tokenize(text)):
+            raise _refused(text, "it holds a comment")
+        query = f"SELECT (\n{text}\n) AS keep FROM run"
+        parsed = json.loads(connection.execute("SELECT json_serialize_sql(?)", [query]).fetchall()[0][0])
+    except (duckdb.Error, UnicodeError, ValueError, RuntimeError, RecursionError) as error:
+        raise _refused(text, _first_line(error)) from None
+    if parsed["error"]:
+        raise _refused(text, _first_line(parsed["error_message"]))
+    if len(parsed["statements"]) != 1:
+        raise _refused(text, "it is more than one expression")
+    return _columns_of(_expression(parsed["statements"][0], text), text)
+
+
+def _expression(statement: dict[str, Any], text: str) -> Any:
+    """Return the one expression of a statement that is still the one it was put in."""
+    node = statement["node"]
+    table = node.get("from_table") or {}
+    empty = ("where_clause", "having", "qualify", "sample", "modifiers", "group_expressions")
+    if (
+        node["type"] != "SELECT_NODE"
+        or len(node["select_list"]) != 1
+        or table.get("type") != "BASE_TABLE"
+        or table.get("table_name") != "run"
+        or node["cte_map"]["map"]
+        or any(node.get(name) for name in empty)
+    ):
+        raise _refused(text, "it is more than an expression")
+    return node["select_list"][0]
+
+
+def _columns_of(expression: Any, text: str) -> list[str]:
+    columns = []
+    waiting = [expression]
+    while waiting:  # no recursion: an expression can be deep
+        item = waiting.pop()
+        if isinstance(item, list):
+            waiting += item
+        elif isinstance(item, dict):
+            if "class" in item:
+                _check_node(item, text)
+            if item.get("class") == "COLUMN_REF":
+                columns.append(item["column_names"][-1])
+            waiting += item.values()
+    return columns
+
+
+def _check_node(node: dict[str, Any], text: str) -> None:
+    kind = node["class"]
+    if kind == "FUNCTION":
+        named = node["function_name"].lower()
+        if named not in FUNCTIONS or node.get("schema") or node.get("catalog"):
+            raise _refused(text, f"the function {named} is not allowed here")
+    elif kind == "OPERATOR":
+        if node["type"] not in (*OPERATORS, "OPERATOR_COALESCE"):
+            raise _refused(text, f"{node['type']} is not allowed here")
+    elif kind not in NODES:
+        raise _refused(text, f"{kind.lower().replace('_', ' ')} is not allowed here")
+
+
+def _column(name: str, names: dict[str, str], text: str) -> str:
+    if name.lower() not in names:
+        raise _refused(text, f"no column {name!r}; there are {', '.join(names.values())}")
+    return names[name.lower()]
+
+
+def _first_line(error: Any) -> str:
+    return (str(error).strip().splitlines() or ["it cannot be read"])[0]
+
+
+def _refused(text: str, reason: str) -> EvaltoolError:
+    shown = text.encode("utf-8", "replace").decode()
+    return EvaltoolError(f"this is no condition on a run's rows\n  {shown}: {reason}\n  {EXAMPLE}")

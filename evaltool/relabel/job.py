@@ -1,0 +1,169 @@
+"""Decisions in, corrected labels and a record of who changed what out."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from evaltool.errors import EvaltoolError
+from evaltool.partial_files import whole_files
+from evaltool.readers.side_files import read_ids
+from evaltool.relabel.decisions import Array, read_decisions
+from evaltool.relabel.labels import Labels
+from evaltool.relabel.outcome import Applied, outcome_of
+from evaltool.relabel.patches import Patches
+from evaltool.relabel.votes import NAMED, Vote, by_label, votes_of
+from evaltool.run.reader import open_run
+
+ON_CONFLICT = ("error", "majority", "keep")
+AUDIT_COLUMNS = ("time", "reviewer", "index", "id", "class", "old", "new", "decision", "applied", "source")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
+
+
+def apply(
+    run: Any,
+    decisions: str | Path | Sequence[str | Path],
+    output: str | Path,
+    *,
+    labels: Any = None,
+    preds: Any = None,
+    ids: Any = None,
+    controls: str | Path | None = None,
+    on_conflict: str = "error",
+    overwrite: bool = False,
+) -> Applied:
+    """Write the labels of a run with what reviewers changed, and ``<output stem>.audit.csv`` beside it.
+
+    Args:
+        run: a run's path or ``Scores``.
+        decisions: files of the gallery (.csv), Label Studio (.json) and CVAT (.xml, .zip).
+        output: .npy to write, in the dtype and shape of the labels.
+        labels: path or array in place of the recorded labels.
+        preds: of segmentation, where the model's masks are accepted; in place of the recorded predictions.
+        ids: one per sample, as in ``score``; where the run has none.
+        controls: the key of the random controls that ``mine`` wrote.
+        on_conflict: where reviewers disagree: "error", "majority" (a tie keeps the label) or "keep".
+        overwrite: replace the files that are there.
+
+    Raises:
+        EvaltoolError: a decision does not fit the run, reviewers disagree, or nothing can be written.
+    """
+    if on_conflict not in ON_CONFLICT:
+        raise ValueError(f"on_conflict={on_conflict!r}, expected one of {', '.join(ON_CONFLICT)}")
+    opened = open_run(run)
+    paths = [decisions] if isinstance(decisions, (str, Path)) else list(decisions)
+    read = [decision for path in paths for decision in read_decisions(Path(path))]
+    if not read:
+        raise EvaltoolError(
+            f"there are no decisions\n  {', '.join(map(str, paths))}: nothing was decided\n  Review some rows first."
+        )
+    held = Labels(opened, labels)
+    patches = Patches(opened, held, preds) if opened.task == "segmentation" else None
+    known_ids = None if ids is None else read_ids(ids, opened.n_samples)
+    votes, superseded = _latest(votes_of(opened, held, read, patches=patches, ids=known_ids))
+    chosen, conflicts = _chosen(votes, on_conflict, held)
+    output = Path(output)
+    if output.suffix != ".npy":
+        raise EvaltoolError(f"labels are written as .npy\n  {output}\n  Name the output .npy.")
+    if held.path is not None and output.resolve() == held.path.resolve():
+        raise EvaltoolError(f"the output is the old labels\n  {output}\n  Name another file: the old ones stay.")
+    audit = output.with_name(f"{output.stem}.audit.csv")
+    report = outcome_of(opened, held, len(read), votes, chosen, conflicts, controls, (output, audit))
+    if superseded:
+        report.notes.append(f"{superseded} decisions were replaced by later ones of the same reviewer.")
+    if any(Path(path).suffix.lower() in (".xml", ".zip") for path in paths):
+        report.notes.append("CVAT does not say what was looked at: every tag and mask of its export counts as decided.")
+    with whole_files([audit, output], overwrite=overwrite) as (audit_to, labels_to):
+        _write(held, patches, chosen, labels_to)
+        _write_audit(audit_to, held, votes, chosen)
+    return report
+
+
+def _latest(votes: Sequence[Vote]) -> tuple[list[Vote], int]:
+    """Return the last vote of each reviewer on each label (by time, else as listed), and how many that leaves out."""
+    last: dict[Any, Vote] = {}
+    for vote in votes:
+        key = (*vote.key, vote.decision.reviewer)
+        before = last.get(key)
+        if before is None or vote.decision.time >= before.decision.time or not vote.decision.time:
+            last[key] = vote
+    return list(last.values()), len(votes) - len(last)
+
+
+def _chosen(votes: Sequence[Vote], on_conflict: str, labels: Labels) -> tuple[dict[Any, Vote], list[list[Vote]]]:
+    """Return the vote that decides each label, and the labels that reviewers disagree about."""
+    chosen: dict[Any, Vote] = {}
+    conflicts = []
+    for key, cast in by_label(votes).items():
+        decided = [vote for vote in cast if vote.new is not None]
+        counts = Counter(vote.new for vote in decided).most_common()
+        if len(counts) > 1:
+            conflicts.append(decided)
+            majority = counts[0][1] * 2 > len(decided)
+            if on_conflict != "majority" or not majority:
+                continue
+        if counts:
+            chosen[key] = next(vote for vote in decided if vote.new == counts[0][0])
+    if conflicts and on_conflict == "error":
+        shown = "\n  ".join(_conflict(labels, cast) for cast in conflicts[:NAMED])
+        more = f"\n  and {len(conflicts) - NAMED} more" if len(conflicts) > NAMED else ""
+        raise EvaltoolError(
+            f"reviewers disagree about {len(conflicts)} labels\n  {shown}{more}\n"
+            "  Settle them, or pass --on-conflict majority or keep."
+        )
+    return chosen, conflicts
+
+
+def _conflict(labels: Labels, votes: Sequence[Vote]) -> str:
+    said = ", ".join(f"{v.decision.reviewer}: {_named(labels, v.new)}" for v in votes)
+    about = f", class {labels.names[votes[0].class_]}" if votes[0].class_ is not None else ""
+    return f"index {votes[0].index}{about}: {said}"
+
+
+def _named(labels: Labels, label: int | str | None) -> str:
+    if isinstance(label, str):
+        return f"mask {label[:8]}" if label else "the old mask"
+    return labels.name(label)
+
+
+def _write(labels: Labels, patches: Patches | None, chosen: dict[Any, Vote], path: Path) -> None:
+    changed = [vote for vote in chosen.values() if vote.changes]
+    if patches is None:
+        labels.write(path, ((vote.index, vote.class_, int(vote.new or 0)) for vote in changed), ())
+        return
+    labels.write(path, (), _masks(labels, patches, changed))
+
+
+def _masks(labels: Labels, patches: Patches, changed: Sequence[Vote]) -> Iterator[tuple[int, Array]]:
+    by_index: dict[int, list[Vote]] = {}
+    for vote in changed:
+        by_index.setdefault(vote.index, []).append(vote)
+    for index, votes in by_index.items():
+        mask, _ = labels.mask(index)
+        for vote in votes:
+            mask = patches.new_mask(vote.decision, index, vote.class_, mask)
+        yield index, mask
+
+
+def _write_audit(path: Path, labels: Labels, votes: Sequence[Vote], chosen: dict[Any, Vote]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(AUDIT_COLUMNS)
+        for vote in sorted(votes, key=lambda vote: (vote.index, -1 if vote.class_ is None else vote.class_)):
+            winner = chosen.get(vote.key)
+            applied = winner is not None and winner.new == vote.new and vote.changes
+            said = vote.decision
+            cells = [
+                *(said.time, said.reviewer, vote.index, vote.id),
+                "" if vote.class_ is None else labels.names[vote.class_],
+                "mask" if vote.old is None else labels.name(vote.old),
+                _named(labels, vote.new) if vote.new is not None else "",
+                *(said.decision, "yes" if applied else "no", f"{said.source}, {said.place}"),
+            ]
+            writer.writerow([_guarded(str(cell)) for cell in cells])
+
+
+def _guarded(cell: str) -> str:
+    """Return a cell that a spreadsheet does not compute."""
+    return f"'{cell}" if cell.startswith(FORMULA) and not cell.lstrip("-").isdecimal() else cell

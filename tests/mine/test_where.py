@@ -1,0 +1,197 @@
+"""--where: one boolean expression over a run's columns, and nothing else whatever is typed."""
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evaltool.errors import EvaltoolError
+from evaltool.mine.where import Where
+
+SCHEMA = pa.schema(
+    [
+        ("index", pa.int64()),
+        ("id", pa.string()),
+        ("label", pa.int64()),
+        ("pred", pa.int64()),
+        ("ce", pa.float32()),
+        ("binary-focal", pa.float32()),
+        ("order", pa.float32()),
+    ]
+)
+ROWS = pa.RecordBatch.from_pydict(
+    {
+        "index": [0, 1, 2, 3],
+        "id": ["a=1", "b;2", None, "it's -- /* not */ a comment"],
+        "label": [0, 1, 2, 3],
+        "pred": [0, 2, 2, None],
+        "ce": [0.5, 2.0, None, float("inf")],
+        "binary-focal": [0.0, 1.0, 2.0, None],
+        "order": [1.0, 1.0, 0.0, 0.0],
+    },
+    schema=SCHEMA,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("ce > 1", [1, 3]),
+        ("ce > 1 AND label IN (1, 2)", [1]),
+        ("label = pred", [0, 2]),
+        ("label IS DISTINCT FROM pred", [1, 3]),
+        ("NOT (label = pred)", [1]),
+        ("ce IS NULL OR isinf(ce)", [2, 3]),
+        ('"binary-focal" BETWEEN 0.5 AND 1.5', [1]),
+        ('"order" = 1', [0, 1]),
+        ("id LIKE 'a%'", [0]),
+        ("id ILIKE 'B;_'", [1]),
+        ("id = 'b;2'", [1]),
+        ("id LIKE '%-- /* not */%'", [3]),
+        ("regexp_matches(id, '^.[=;]')", [0, 1]),
+        ("CASE WHEN label > 1 THEN ce > 1 ELSE true END", [0, 1, 3]),
+        ("coalesce(pred, -1) < 0", [3]),
+        ("CE > 1", [1, 3]),
+        ("run.ce > 1", [1, 3]),
+        ("label::VARCHAR = '1'", [1]),
+        ("\n ce\n>1 ", [1, 3]),
+    ],
+)
+def test_expressions(text, rows):
+    mask = Where(text, SCHEMA).mask(ROWS)
+    assert [i for i in range(4) if mask[i]] == rows
+
+
+REFUSED = [
+    "",
+    " ",
+    "ce",
+    "label",
+    "true",
+    "1 = 1",
+    "nosuch > 1",
+    "ce >",
+    "ce > 1; DROP TABLE run",
+    "ce > 1;",
+    "ce > 1 -- and more",
+    "ce > 1 /* and more */",
+    "ce > 1) FROM run; COPY (SELECT 1) TO 'FILE' --",
+    "ce > 1) FROM run; COPY (SELECT 1) TO 'FILE'; SELECT (true",
+    "ce > 1) AS a, (label > 1",
+    "ce > 1) FROM run WHERE (true",
+    "ce > (SELECT avg(ce) FROM run)",
+    "EXISTS (SELECT 1)",
+    "EXISTS (FROM 'FILE')",
+    "label IN (SELECT column0 FROM read_csv('FILE'))",
+    "label IN (FROM 'FILE')",
+    "ce > 1 AND read_text('FILE') IS NOT NULL",
+    "ce > 1 AND glob('FILE') IS NOT NULL",
+    "ce > 1 AND getenv('HOME') = '/root'",
+    "ce > 1 AND current_setting('home_directory') = ''",
+    "ce > 1 AND nextval('s') = 1",
+    "ce > random()",
+    "ce > avg(ce)",
+    "ce > avg(ce) OVER ()",
+    "rank() OVER (ORDER BY ce) < 3",
+    "ce > ?",
+    "ce > $1",
+    "ce > $a",
+    "#1 > 1",
+    "*",
+    "COLUMNS('.*') IS NULL",
+    "list_filter([ce], x -> x > 1) IS NULL",
+    "[x for x in [ce] if x > 1] IS NULL",
+    "struct_pack(a := ce) IS NULL",
+    "main.read_text(id) IS NULL",
+    "COPY run TO 'FILE'",
+    "ATTACH 'FILE'",
+    "INSTALL httpfs",
+    "SET enable_external_access = true",
+    "ce > 1 UNION SELECT true",
+    "ce > 1\0",
+    "ce > 1 \ud800",
+    "'\ud800' = id",
+    "(" * 3000 + "ce > 1" + ")" * 3000,
+    "NOT " * 2000 + "ce > 1",
+    "ce > 1" + " AND ce > 1" * 2000,
+    "id::INTEGER > 1",
+    "CAST(id AS nosuch) IS NULL",
+    "regexp_matches(id, '(')",
+]
+
+
+@pytest.mark.parametrize("text", REFUSED, ids=lambda text: text[:40].encode("ascii", "replace").decode())
+def test_anything_else_is_refused(text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "FILE").write_text("1\n")
+    with pytest.raises(EvaltoolError, match="no condition on a run's rows"):
+        Where(text, SCHEMA).mask(ROWS)
+    assert [path.name for path in tmp_path.iterdir()] == ["FILE"]
+    assert (tmp_path / "FILE").read_text() == "1\n"
+
+
+PIECES = [
+    "ce",
+    "label",
+    "id",
+    "(",
+    ")",
+    "'",
+    '"',
+    ";",
+    "--",
+    "/*",
+    ">",
+    "=",
+    "IN",
+    "AND",
+    "SELECT",
+    "FROM",
+    "'FILE'",
+    "1",
+]
+PIECES += [
+    "read_csv",
+    "COPY",
+    "TO",
+    ",",
+    "*",
+    "::",
+    "INT",
+    "NOT",
+    "run",
+    "OVER",
+    "NULL",
+    "[",
+    "]",
+    "?",
+    "$1",
+    ".",
+    "x ->",
+]
+
+
+@given(st.one_of(st.text(max_size=60), st.lists(st.sampled_from(PIECES), max_size=12).map(" ".join)))
+def test_whatever_is_typed_is_a_mask_or_an_error(text):
+    try:
+        mask = Where(text, SCHEMA).mask(ROWS)
+    except EvaltoolError:
+        return
+    assert mask.dtype == bool
+    assert mask.shape == (4,)
+
+
+def test_outside_is_closed_even_to_what_is_not_checked(tmp_path):
+    import duckdb
+
+    where = Where("ce > 1", SCHEMA)
+    (tmp_path / "a.csv").write_text("1\n")
+    for statement in (
+        f"SELECT * FROM read_csv('{tmp_path}/a.csv')",
+        f"COPY (SELECT 1) TO '{tmp_path}/b.csv'",
+        "SET enable_external_access = true",
+        "SET threads = 1",
+    ):
+        with pytest.raises(duckdb.Error):
+            where.connection.execute(statement).fetchall()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
