@@ -9,7 +9,6 @@ import click
 from evaltool.cli.completion import paths
 from evaltool.cli.parameters import one_or_more
 
-
 EXAMPLE = "\b\nExample:\n  evaltool relabel apply preds.run decisions.csv -o labels_fixed.npy"
 
 
