@@ -67,7 +67,7 @@ def until(page, expression):
         if found := page.evaluate(expression):
             return found
         page.wait_for_timeout(20)
-    raise AssertionError(f"never came true: {expression}")
+    return pytest.fail(f"never came true: {expression}")
 
 
 def press(page, *keys):
