@@ -87,8 +87,7 @@ def names_in_sight(page):
     """Return the names on the first ten cards, once these are filled."""
     first = "[...document.querySelectorAll('#cards > li:nth-child(-n+10) .name')].map(name => name.textContent)"
     # in one step: between two a card may be emptied as the list moves
-    found = until(page, f"(() => {{ const names = {first}; return names.length === 10 && names }})()")
-    return found
+    return until(page, f"(() => {{ const names = {first}; return names.length === 10 && names }})()")
 
 
 def saved(page):
