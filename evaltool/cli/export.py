@@ -18,7 +18,7 @@ FORMATS = ("torchscript", "onnx", "pt2")
 @click.command(
     "export",
     short_help="Write losses and metrics as TorchScript, ONNX or pt2 files.",
-    epilog=f"Metrics: {', '.join(METRICS)}.\n\n\b\nExamples:\n"
+    epilog=f"Metrics: {', '.join(METRICS)}.\n\n\b\nExample:\n"
     "  evaltool export focal ce:label_smoothing=0.1 -o exported --rank 2\n"
     "  evaltool export auroc loss-quantiles:loss=focal --num-classes 10 -o exported",
 )
