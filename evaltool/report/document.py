@@ -206,6 +206,8 @@ class Correction(TypedDict):
     values: list[float]  # to add to the logits; one per class, of binary and one foreground class one
     accuracy_before: float | None
     accuracy_after: float | None
+    balanced_accuracy_before: float | None
+    balanced_accuracy_after: float | None
     gain: Estimate  # of accuracy, on the held-out half
     n_rows: int  # in the held-out half
     torch: str
