@@ -71,7 +71,7 @@ class ClassRow(TypedDict):
     auroc: Estimate
     ece: Estimate  # class-wise calibration error
     losses: dict[str, ClassLoss]
-    per_image: dict[str, float | None] | None  # segmentation: IoU over images that have the class: p10, p50, p90, n
+    per_image: dict[str, float | None] | None  # segmentation: IoU by image: p10, p50, p90, n; labelled images
 
 
 class GroupRow(TypedDict):

@@ -72,7 +72,7 @@ def _units(document: dict[str, Any], rows: Rows) -> int:
         return sum(row["count"] for row in rows)
     images = int(document["n_scored"])
     # which images classes share is not known: those of the most frequent are there for certain
-    return max((int((row["per_image"] or {}).get("n") or min(row["count"], images)) for row in rows), default=0)
+    return max((int((row["per_image"] or {}).get("labelled") or min(row["count"], images)) for row in rows), default=0)
 
 
 def _compared(document: dict[str, Any], head: Rows, tail: Rows, ratio: float) -> HeadTail:

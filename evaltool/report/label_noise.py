@@ -56,8 +56,8 @@ def disagreements_of(document: dict[str, Any], head: Sequence[int], tail: Sequen
     expected = outside * room[0] / room[1]
     if not inside / FACTOR <= expected <= inside * FACTOR:
         return None
-    # as many as chance may add, but none that the model is not sure of
-    wrong = min(inside, round(expected + 2 * sqrt(expected)))
+    # as many as chance may add, here and where the rate is from, but none that the model is not sure of
+    wrong = min(inside, round(expected + 2 * sqrt(expected + expected**2 / outside)))
     in_head = sum(pair["count"] for pair in sure if pair["label"] in head)
     return Disagreements(inside, missed, expected, difference(_recall(rows, head, in_head), _recall(rows, tail, wrong)))
 

@@ -187,7 +187,9 @@ def test_few_images_have_the_rare_class(rng):
     preds = 0.1 * rng.normal(size=(14, 3, 8, 8))
     np.put_along_axis(preds, labels[:, None], 3.0, 1)
     preds[0, 0] += 9 * (labels[0] == 2)
-    _, verdict = reported(preds.astype(np.float32), labels)
+    preds[2:, 2, :1] += 9  # predicted in others, which are no images that have it
+    document, verdict = reported(preds.astype(np.float32), labels)
+    assert [row["per_image"]["labelled"] for row in document["classes"]] == [12, 14, 2]
     assert verdict["imbalance"] == "unknown"
     assert "2 images with the rarest classes" in verdict["sentences"][0]
 
