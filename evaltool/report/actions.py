@@ -1,12 +1,20 @@
 """What to try, the most promising first: only what the numbers of a report support."""
 
 import shlex
-from typing import Any
+from typing import Any, NamedTuple
 
-from evaltool.report.document import Action, Adjustment, Calibration, Correction, Focusing, Threshold, WeightRule
-from evaltool.report.head_tail import head_and_tail
-from evaltool.report.sentences import named, percent
-from evaltool.report.verdict import verdict_of
+from evaltool.report.document import (
+    Action,
+    Adjustment,
+    Calibration,
+    Correction,
+    Estimate,
+    Focusing,
+    Threshold,
+    WeightRule,
+)
+from evaltool.report.judgement import FEW, NOISE, RECALL, SHIFT, Judgement, judgement_of
+from evaltool.report.sentences import named, percent, times
 
 MOST = 6
 GAIN = 0.01  # of balanced accuracy that is worth a step
@@ -14,6 +22,7 @@ F1_GAIN = 0.02
 ECE_GAIN = 0.01
 DEAR = 0.10  # share of the loss that one confusion carries
 MINED = 200
+PREDICTED_ENOUGH = 0.95  # times as often as they occur: more weight is not what rare classes lack
 
 
 def actions_of(document: dict[str, Any], advice: dict[str, Any], run_path: str) -> list[Action]:
@@ -25,61 +34,131 @@ def actions_of(document: dict[str, Any], advice: dict[str, Any], run_path: str) 
             they are known, and ``softmax``, whether classes share a distribution.
         run_path: for commands.
     """
-    bare = {**document, "advice": None}
-    imbalance = verdict_of(bare)["imbalance"]
+    judgement = judgement_of(document)
+    imbalance = judgement.imbalance
     run = shlex.quote(run_path)
     labels = _label_errors(document, imbalance, run)
-    corrected = _correcting(advice["correction"])
+    shift = _shifting(document, advice)
+    shifting = [] if shift is None else [shift.action]
     found = [
-        _adjusting(advice["adjustment"], advice["softmax"]),
-        corrected,
-        _thresholds(document, advice["thresholds"]),
-        _weighing(document, imbalance, advice["weights"]),
-        _focusing(advice["focusing"], imbalance, "FocalLoss" if advice["softmax"] else "BinaryFocalLoss"),
+        None if judgement.compared is None else _thresholds(advice["thresholds"], shift),
+        _weighing(judgement, advice["weights"], advice["softmax"]),
+        _focusing(advice["focusing"], judgement, "FocalLoss" if advice["softmax"] else "BinaryFocalLoss"),
         _cooling(advice["calibration"]),
         _dearest(document, run),
     ]
     helpful = [action for action in found if action is not None]
-    if imbalance in ("none", "minor"):
-        first = [action for action in (corrected,) if action is not None]
-        helpful = [*first, *labels, *(action for action in helpful if action is not corrected)]
+    if judgement.route == NOISE:
+        helpful = [*labels, *shifting, *helpful]
+    elif imbalance in ("none", "minor"):
+        # what the labels' frequencies want is worth doing whatever becomes of the rare classes
+        corrects = shift is not None and shift.corrects
+        helpful = [*(shifting if corrects else []), *labels, *([] if corrects else shifting), *helpful]
     elif imbalance == "unknown":
-        helpful = [_more_samples(document), *helpful, *labels]
+        helpful = [*_more_samples(document, judgement), *shifting, *helpful, *labels]
     else:
-        helpful = [*helpful, *labels]
+        helpful = [*shifting, *helpful, *labels]
     return helpful[:MOST]
 
 
-def _adjusting(adjustment: Adjustment, softmax: bool) -> Action | None:
-    gain, low = adjustment["gain"]["value"], adjustment["gain"]["low"]
-    if gain is None or low is None or low <= 0 or gain < GAIN:
-        return None
-    before, after = adjustment["accuracy_before"], adjustment["accuracy_after"]
-    cost = "" if before is None or after is None else f"; accuracy goes from {percent(before)} to {percent(after)}"
+class _Shift(NamedTuple):
+    """What moves the logits of classes against each other."""
+
+    trade: float
+    action: Action
+    corrects: bool  # towards the frequencies of the labels
+    upwards: bool  # of sigmoids: towards label 1
+
+
+def _shifting(document: dict[str, Any], advice: dict[str, Any]) -> _Shift | None:
+    """Return the better of logit adjustment and prior correction, None where neither is worth a step.
+
+    They often undo each other: one gives to balanced accuracy what it takes from accuracy, the other the reverse.  The
+    one is worth a step that gains more points of its own rate than it costs of the other, and none that merely predicts
+    the most frequent class.
+    """
+    adjustment: Adjustment = advice["adjustment"]
+    correction: Correction = advice["correction"]
+    offers = []
+    if adjustment["tau"] and _gains(adjustment["gain"]):
+        action = _adjusting(adjustment, advice["softmax"])
+        offers.append(_Shift(_trade(adjustment), action, False, _positives_are_rare(document)))
+    least = _of_the_majority(document) + GAIN
+    if _gains(correction["gain"]) and (correction["accuracy_after"] or 0.0) >= least:
+        offers.append(_Shift(_trade(correction), _correcting(correction), True, sum(correction["values"]) > 0))
+    return max((offer for offer in offers if offer.trade > 0), key=lambda offer: offer.trade, default=None)
+
+
+def _gains(gain: Estimate) -> bool:
+    value, low = gain["value"], gain["low"]
+    return value is not None and low is not None and low > 0 and value >= GAIN
+
+
+def _trade(found: Adjustment | Correction) -> float:
+    """Return what accuracy and balanced accuracy gain together."""
+    return sum(
+        float(after or 0.0) - float(before or 0.0)
+        for before, after in (
+            (found["accuracy_before"], found["accuracy_after"]),
+            (found["balanced_accuracy_before"], found["balanced_accuracy_after"]),
+        )
+    )
+
+
+def _adjusting(adjustment: Adjustment, softmax: bool) -> Action:
     prior = "the log prior" if softmax else "the log-odds of the prior"
     return {
         "title": f"Subtract {adjustment['tau']:g} times {prior} from the logits",
-        "why": f"balanced accuracy rises by {100 * gain:.1f} points on rows held out (at least {100 * low:.1f}){cost}",
+        "why": f"on rows held out balanced accuracy {_course(adjustment, 'balanced_accuracy')} (by "
+        f"{_points_of(adjustment['gain'])} points at least) and accuracy {_course(adjustment, 'accuracy')}",
         "command": adjustment["torch"],
     }
 
 
-def _correcting(correction: Correction) -> Action | None:
-    gain, low = correction["gain"]["value"], correction["gain"]["low"]
-    if gain is None or low is None or low <= 0 or gain < GAIN:
-        return None
+def _correcting(correction: Correction) -> Action:
     return {
         "title": "Bring the predictions back to the frequencies of the labels: add a bias per class",
-        "why": f"accuracy rises from {percent(correction['accuracy_before'])} to "
-        f"{percent(correction['accuracy_after'])} on rows held out (by {100 * low:.1f} points at least)",
+        "why": f"on rows held out accuracy {_course(correction, 'accuracy')} (by {_points_of(correction['gain'])} "
+        f"points at least) and balanced accuracy {_course(correction, 'balanced_accuracy')}",
         "command": correction["torch"],
     }
 
 
-def _thresholds(document: dict[str, Any], thresholds: list[Threshold]) -> Action | None:
+def _course(found: Adjustment | Correction, rate: str) -> str:
+    before, after = found[f"{rate}_before"], found[f"{rate}_after"]  # type: ignore[literal-required]
+    way = "stays at" if percent(before) == percent(after) else "rises from" if after > before else "falls from"
+    return f"{way} {percent(after)}" if way == "stays at" else f"{way} {percent(before)} to {percent(after)}"
+
+
+def _points_of(gain: Estimate) -> str:
+    return f"{100 * float(gain['low'] or 0.0):.1f}"
+
+
+def _of_the_majority(document: dict[str, Any]) -> float:
+    """Return the accuracy of predicting what is most frequent, whatever the sample."""
+    counts = [int(row["count"]) for row in document["classes"]]
+    if document["task"] == "multilabel":
+        n = max(int(document["n_scored"]), 1)
+        return float(sum(max(count, n - count) for count in counts) / (n * max(len(counts), 1)))
+    return float(max(counts) / max(sum(counts), 1))
+
+
+def _positives_are_rare(document: dict[str, Any]) -> bool:
+    """Return whether the labels 1 of sigmoids are fewer than the labels 0."""
+    counts = [int(row["count"]) for row in document["classes"]]
+    if document["task"] == "multilabel":
+        return 2 * sum(counts) < len(counts) * int(document["n_scored"])
+    return counts[-1] < counts[0]
+
+
+def _thresholds(thresholds: list[Threshold], shift: _Shift | None) -> Action | None:
+    """Return the action, where it does not take back what moving the logits does."""
     moved = [row for row in thresholds if row["f1_after"] is not None and row["f1_before"] is not None]
     gains = [float(row["f1_after"] or 0.0) - float(row["f1_before"] or 0.0) for row in moved]
     if not gains or sum(gains) / len(gains) < F1_GAIN:
+        return None
+    lower = sum(1.0 if row["threshold"] is None else row["threshold"] for row in moved) < 0.5 * len(moved)
+    if shift is not None and lower != shift.upwards:
         return None
     before = sum(float(row["f1_before"] or 0.0) for row in moved) / len(moved)
     after = before + sum(gains) / len(gains)
@@ -92,23 +171,31 @@ def _thresholds(document: dict[str, Any], thresholds: list[Threshold]) -> Action
     }
 
 
-def _weighing(document: dict[str, Any], imbalance: str, weights: list[WeightRule]) -> Action | None:
-    compared = head_and_tail(document)
-    if imbalance != "problem" or compared is None or not weights:
+def _weighing(judgement: Judgement, weights: list[WeightRule], softmax: bool) -> Action | None:
+    compared = judgement.compared
+    if judgement.imbalance != "problem" or compared is None or not weights:
         return None
-    ratio = compared.tail_predicted_ratio or 0.0
-    if ratio > 1:  # the rare are predicted too often already
+    if judgement.route == SHIFT:
+        return {
+            "title": "Train with less weight on the rare classes",
+            "why": f"they are predicted {times(compared.tail_predicted)}",
+            "command": "",
+        }
+    ratio = compared.tail_predicted["value"] or 0.0
+    if ratio >= PREDICTED_ENOUGH:  # the rare are predicted often enough already
         return None
     rule = next(rule for rule in weights if rule["rule"] == "sqrt-inverse")
+    title = "Train with class weights" if softmax else "Train with positives that weigh more, by pos_weight"
+    who = "the rarest classes" if compared.tail else "the labels 1"
     return {
-        "title": "Train with class weights (sqrt-inverse is the mildest)",
-        "why": f"the rarest classes are predicted {ratio:.2g} times as often as they occur",
+        "title": f"{title} (sqrt-inverse is the mildest)",
+        "why": f"{who} are predicted {times(compared.tail_predicted)}",
         "command": rule["torch"],
     }
 
 
-def _focusing(focusing: Focusing | None, imbalance: str, loss: str) -> Action | None:
-    if focusing is None or not focusing["suggested"] or imbalance not in ("problem", "minor"):
+def _focusing(focusing: Focusing | None, judgement: Judgement, loss: str) -> Action | None:
+    if focusing is None or not focusing["suggested"] or judgement.route != RECALL:
         return None
     return {
         "title": f"Train with a focal loss of gamma {focusing['suggested']:g}",
@@ -171,12 +258,16 @@ def _label_errors(document: dict[str, Any], imbalance: str, run: str) -> list[Ac
     ]
 
 
-def _more_samples(document: dict[str, Any]) -> Action:
-    return {
-        "title": "Score more samples, of the rare classes above all",
-        "why": f"{document['n_scored']:,} are too few to tell the rare classes from the others",
-        "command": "",
-    }
+def _more_samples(document: dict[str, Any], judgement: Judgement) -> list[Action]:
+    if judgement.route == FEW and judgement.compared is None:  # more of one class tell no more
+        return []
+    return [
+        {
+            "title": "Score more samples, of the rare classes above all",
+            "why": f"{document['n_scored']:,} are too few to tell the rare classes from the others",
+            "command": "",
+        }
+    ]
 
 
 def _wrong(document: dict[str, Any]) -> int:

@@ -53,13 +53,13 @@ def adjustment_of(sample: Sample | None, prior: Sequence[float], counts: Sequenc
     fitted, measured, weights = sample.part(False), sample.part(True), label_weights(sample, counts)
     if min(len(fitted.labels), len(measured.labels)) < FEWEST:
         return unknown(f"too few rows to choose and measure it: {len(sample.labels)}")
-    balanced = [_balanced(cells_of(fitted, shift, tau), "after") for tau in TAUS]
+    balanced = [balanced_accuracy(cells_of(fitted, shift, tau), "after") for tau in TAUS]
     if np.isnan(balanced[0]):
         return unknown("fewer than two classes have labels in the half that chooses")
     # no better than a tie is no reason for a larger tau
     tau = float(TAUS[int(np.argmax(np.asarray(balanced) > max(balanced) - 1e-12))])
     cells = cells_of(measured, shift, tau)
-    before, after = (_balanced(cells, way) for way in ("before", "after"))
+    before, after = (balanced_accuracy(cells, way) for way in ("before", "after"))
     if np.isnan(before):
         return unknown("fewer than two classes have labels in the half that measures")
     replicates = gains(measured, shift, tau, cells, _gain, grouped=grouped, name="logit adjustment")
@@ -136,7 +136,7 @@ def _recalls(cells: Array, way: str) -> tuple[Array, Array]:
     return right, cells.sum(-1)
 
 
-def _balanced(cells: Array, way: str) -> float:
+def balanced_accuracy(cells: Array, way: str) -> float:
     """Return the mean recall over the labels that occur; NaN where fewer than two do."""
     return float(_balanced_replicates(*_recalls(cells[None], way))[0])
 

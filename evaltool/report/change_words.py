@@ -53,6 +53,8 @@ def _rate(name: str, rate: Mapping[str, Any]) -> list[str]:
     difference = rate["difference"]
     if difference["value"] is None:
         return []
+    if difference["value"] == 0:
+        return [f"{name[0].upper()}{name[1:]} is {rate['after']:.4f} in both: no change."]
     points = (
         ""
         if difference["low"] is None
@@ -68,6 +70,8 @@ def _loss(name: str, loss: Mapping[str, Any]) -> list[str]:
     difference = loss["difference"]
     if difference["value"] is None:
         return []
+    if difference["value"] == 0:
+        return [f"The mean {name} is {loss['after']:.4g} in both: no change."]
     ends = "" if difference["low"] is None else f", 95% interval {difference['low']:+.4g} to {difference['high']:+.4g}"
     change = f"{loss['before']:.4g} to {loss['after']:.4g} ({difference['value']:+.4g}{ends})"
     return [f"The mean {name} went from {change}: {_by_chance(difference)}."]
@@ -76,8 +80,6 @@ def _loss(name: str, loss: Mapping[str, Any]) -> list[str]:
 def _by_chance(difference: Mapping[str, Any]) -> str:
     if difference["low"] is None:
         return "too little to tell it from chance"
-    if difference["low"] == difference["high"] == 0:
-        return "no change"
     return "more than chance" if difference["low"] > 0 or difference["high"] < 0 else "chance may explain it"
 
 

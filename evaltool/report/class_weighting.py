@@ -14,12 +14,14 @@ LONGEST_OPTION = 32  # classes whose numbers are still typed
 Counts = Sequence[float]
 
 
-def weight_rules(counts: Counts, form: str) -> list[WeightRule]:
+def weight_rules(counts: Counts, form: str, positives: Counts = (), total: float = 0.0) -> list[WeightRule]:
     """Return class weights by every rule; [] where nothing was counted.
 
     Args:
         counts: labels of each class, [C] or, binary, [2]; multilabel: positives of each class.
         form: "softmax", "sigmoid" (binary, one foreground class) or "sigmoids".
+        positives: of sigmoids how often each is 1 ...
+        total: ... of so many decisions: the code weighs positives against negatives, not classes against each other.
     """
     if not sum(counts) > 0:
         return []
@@ -30,7 +32,14 @@ def weight_rules(counts: Counts, form: str) -> list[WeightRule]:
             {
                 "rule": rule,
                 "weights": weights,
-                "torch": _criterion(rule, weights, form),
+                "torch": _weighted_classes(rule, weights)
+                if form == "softmax"
+                else _weighted_positives(
+                    rule,
+                    [(weights[0], weights[1])]
+                    if form == "sigmoid"
+                    else [_pair(rule, count, total) for count in positives],
+                ),
                 "option": f"--class-weights {_listed(weights) if len(weights) <= LONGEST_OPTION else rule}",
             }
         )
@@ -94,18 +103,29 @@ def _rule(counts: Counts, rule: str) -> list[float]:
     return weights
 
 
-def _criterion(rule: str, weights: list[float], form: str) -> str:
-    head = f"import torch\n\n# {rule}\n"
-    if form == "sigmoid":
-        # a class without labels has the weight 0, and nothing to weigh the other against
-        ratio = weights[1] / weights[0] if min(weights) > 0 else 1.0
-        return head + f"criterion = torch.nn.BCEWithLogitsLoss(pos_weight=torch.tensor({ratio:.6g}))\n"
-    module = "CrossEntropyLoss" if form == "softmax" else "BCEWithLogitsLoss"
+def _pair(rule: str, positives: float, total: float) -> tuple[float, float]:
+    """Return the weights of the labels 0 and 1 of one sigmoid."""
+    if not total > 0:
+        return 0.0, 0.0
+    negatives, of_positives = _rule([max(total - positives, 0.0), positives], rule)
+    return negatives, of_positives
+
+
+def _weighted_classes(rule: str, weights: list[float]) -> str:
     return (
-        head
-        + f"weights = torch.tensor({_listed(weights, brackets=True)})\n"
-        + "weights *= len(weights) / weights.sum()  # mean 1: learning rate and weight decay keep their meaning\n"
-        + f"criterion = torch.nn.{module}(weight=weights)\n"
+        f"import torch\n\n# {rule}\nweights = torch.tensor({_listed(weights, brackets=True)})\n"
+        "weights *= len(weights) / weights.sum()  # mean 1: learning rate and weight decay keep their meaning\n"
+        "criterion = torch.nn.CrossEntropyLoss(weight=weights)\n"
+    )
+
+
+def _weighted_positives(rule: str, pairs: list[tuple[float, float]]) -> str:
+    # a label that does not occur has the weight 0, and nothing to weigh the other against
+    ratios = [positive / negative if min(negative, positive) > 0 else 1.0 for negative, positive in pairs]
+    shown = f"{ratios[0]:.6g}" if len(ratios) == 1 else _listed(ratios, brackets=True)
+    return (
+        f"import torch\n\n# {rule}, of positives over negatives\n"
+        f"criterion = torch.nn.BCEWithLogitsLoss(pos_weight=torch.tensor({shown}))\n"
     )
 
 

@@ -71,7 +71,7 @@ class ClassRow(TypedDict):
     auroc: Estimate
     ece: Estimate  # class-wise calibration error
     losses: dict[str, ClassLoss]
-    per_image: dict[str, float | None] | None  # segmentation: IoU over images that have the class: p10, p50, p90, n
+    per_image: dict[str, float | None] | None  # segmentation: IoU by image: p10, p50, p90, n; labelled images
 
 
 class GroupRow(TypedDict):
@@ -206,6 +206,8 @@ class Correction(TypedDict):
     values: list[float]  # to add to the logits; one per class, of binary and one foreground class one
     accuracy_before: float | None
     accuracy_after: float | None
+    balanced_accuracy_before: float | None
+    balanced_accuracy_after: float | None
     gain: Estimate  # of accuracy, on the held-out half
     n_rows: int  # in the held-out half
     torch: str

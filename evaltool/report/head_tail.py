@@ -9,6 +9,7 @@ from evaltool.report.document import ClassRow, Estimate
 from evaltool.report.intervals import estimate, wilson
 
 FEWEST_TAIL = 30  # labels that the tail is widened to, as far as the middle of the range
+Z = 1.959964  # of 95%
 Rows = Sequence[ClassRow]
 
 
@@ -25,8 +26,9 @@ class HeadTail(NamedTuple):
     head_precision: Estimate
     tail_precision: Estimate
     tail_labels: int
+    tail_units: int  # what the tail's numbers rest on: its labels; of segmentation the images that have one
     tail_share: float  # of all labels
-    tail_predicted_ratio: float | None  # predicted over labelled
+    tail_predicted: Estimate  # predicted over labelled
     tail_loss_share: float | None  # of the first loss
 
 
@@ -49,18 +51,28 @@ def head_and_tail(document: dict[str, Any]) -> HeadTail | None:
     ratio = high / low
     third = ratio ** (1 / 3) * (1 + 1e-9)  # what lies on the edge belongs to it
     head = [row for row in rows if sizes[row["index"]] >= high / third]
-    tail = _tail(sorted(rows, key=lambda row: sizes[row["index"]]), sizes, low, ratio)
+    tail = _tail(document, sorted(rows, key=lambda row: sizes[row["index"]]), sizes, low)
     return _compared(document, head, tail, ratio)
 
 
-def _tail(rows: Rows, sizes: dict[int, float], low: float, ratio: float) -> list[ClassRow]:
+def _tail(document: dict[str, Any], rows: Rows, sizes: dict[int, float], low: float) -> list[ClassRow]:
+    ratio = sizes[rows[-1]["index"]] / low
     tail: list[ClassRow] = []
     for row in rows:
         size = sizes[row["index"]]
-        labels = sum(other["count"] for other in tail)
-        if size <= low * ratio ** (1 / 3) * (1 + 1e-9) or (labels < FEWEST_TAIL and size <= low * ratio**0.5):
+        few = _units(document, tail) < FEWEST_TAIL
+        if size <= low * ratio ** (1 / 3) * (1 + 1e-9) or (few and size <= low * ratio**0.5):
             tail.append(row)
     return tail
+
+
+def _units(document: dict[str, Any], rows: Rows) -> int:
+    """Return how many independent cases the labels of classes are; positions of one image are one."""
+    if document["task"] != "segmentation":
+        return sum(row["count"] for row in rows)
+    images = int(document["n_scored"])
+    # which images classes share is not known: those of the most frequent are there for certain
+    return max((int((row["per_image"] or {}).get("labelled") or min(row["count"], images)) for row in rows), default=0)
 
 
 def _compared(document: dict[str, Any], head: Rows, tail: Rows, ratio: float) -> HeadTail:
@@ -70,6 +82,7 @@ def _compared(document: dict[str, Any], head: Rows, tail: Rows, ratio: float) ->
     precisions = [_precision(rows, pooled, images) for rows in (head, tail)]
     labels = sum(row["count"] for row in tail)
     predicted = sum(row["predicted"] for row in tail)
+    units = _units(document, tail)
     return HeadTail(
         head=[row["index"] for row in head],
         tail=[row["index"] for row in tail],
@@ -81,8 +94,9 @@ def _compared(document: dict[str, Any], head: Rows, tail: Rows, ratio: float) ->
         head_precision=precisions[0],
         tail_precision=precisions[1],
         tail_labels=labels,
+        tail_units=units,
         tail_share=labels / sum(row["count"] for row in document["classes"]),
-        tail_predicted_ratio=predicted / labels if labels else None,
+        tail_predicted=count_ratio(predicted, labels, _right(tail), together=labels / max(units, 1)),
         tail_loss_share=loss_share(document, tail),
     )
 
@@ -99,6 +113,27 @@ def difference(first: Estimate, second: Estimate) -> Estimate:
     down = np.hypot(a - low_a, high_b - b)
     up = np.hypot(high_a - a, b - low_b)
     return estimate(a - b, max(a - b - float(down), -1.0), min(a - b + float(up), 1.0))
+
+
+def count_ratio(predicted: int, labelled: int, both: int, *, together: float = 1.0) -> Estimate:
+    """Return predicted / labelled with a 95% interval: the delta method on its logarithm, of Poisson counts.
+
+    Args:
+        predicted: how often.
+        labelled: how often.
+        both: predicted and labelled; these move numerator and denominator together.
+        together: how many of them hang together, by which the variance grows.
+    """
+    if not labelled:
+        return estimate(None)
+    ratio = predicted / labelled
+    if not predicted:
+        return estimate(ratio)
+    both = min(both, predicted, labelled)
+    a, b = 1 / predicted, 1 / labelled
+    variance = both * (a - b) ** 2 + (predicted - both) * a**2 + (labelled - both) * b**2
+    width = float(np.exp(min(Z * np.sqrt(variance * together), 100.0)))
+    return estimate(ratio, ratio / width, ratio * width)
 
 
 def loss_share(document: dict[str, Any], rows: Rows) -> float | None:
@@ -167,7 +202,8 @@ def pair_compared(head: Sequence[int], tail: Sequence[int]) -> HeadTail:
         head_precision=precisions[0],
         tail_precision=precisions[1],
         tail_labels=tail[0],
+        tail_units=tail[0],
         tail_share=tail[0] / (head[0] + tail[0]),
-        tail_predicted_ratio=tail[1] / tail[0] if tail[0] else None,
+        tail_predicted=count_ratio(tail[1], tail[0], tail[2]),
         tail_loss_share=None,
     )

@@ -36,6 +36,7 @@ class ImageCounts:
         self.buckets = np.zeros((n_images if self._own else most, num_classes, 3), np.int64)
         self.n_bins = max(32, min(MOST_BINS, MOST_CELLS // num_classes))
         self.histogram = np.zeros((num_classes, self.n_bins + 1), np.int64)  # the last bin: IoU 1
+        self.labelled = np.zeros(num_classes, np.int64)  # images that have a label of the class
         self.n_images = 0
 
     def add(self, start: int, labels: Array, preds: Array, valid: Array) -> None:
@@ -58,6 +59,7 @@ class ImageCounts:
             ],
             -1,
         ).reshape(n, c, 3)
+        self.labelled += (counts[..., LABELLED] > 0).sum(0)
         index = start + np.arange(n)
         size = np.uint64(max(1, len(self.buckets)))
         np.add.at(self.buckets, index if self._own else (hashed(index, BUCKET) % size).astype(np.int64), counts)
@@ -68,8 +70,14 @@ class ImageCounts:
         self.n_images += int(valid.any(1).sum())
 
     def per_image(self) -> list[dict[str, float | None]]:
-        """Return for each class the quantiles of the IoU over the images that have it; off by a bin at most."""
-        return [self._quantiles(row) for row in self.histogram]
+        """Return for each class the quantiles of the IoU over the images that have it; off by a bin at most.
+
+        An image has a class where it is labelled or predicted; ``labelled`` counts the images where it is labelled.
+        """
+        return [
+            {**self._quantiles(row), "labelled": float(n)}
+            for row, n in zip(self.histogram, self.labelled.tolist(), strict=True)
+        ]
 
     def _quantiles(self, row: Array) -> dict[str, float | None]:
         n = int(row.sum())

@@ -199,7 +199,7 @@ def _advice(run: Run, document: dict[str, Any], form: str, adjusted: Adjustment,
     counts = _training_counts(document)
     labels = [float(row["count"]) for row in document["classes"]]
     of_labels = (labels, float(document["n_scored"])) if form == "sigmoids" else (counts, sum(counts))
-    weights = weight_rules(counts, form)
+    weights = weight_rules(counts, form, labels, float(document["n_scored"]))
     thresholds = _thresholds(run, document, form)
     parts = {
         "adjustment": adjusted,

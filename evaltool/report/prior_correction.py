@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from evaltool.report.adjustment import FEWEST, accuracy, cells_of, gains, offset_code
+from evaltool.report.adjustment import FEWEST, accuracy, balanced_accuracy, cells_of, gains, offset_code
 from evaltool.report.document import Correction
 from evaltool.report.intervals import estimate, percentile_bounds
 from evaltool.report.row_sample import Sample, label_weights
@@ -19,7 +19,8 @@ Array = np.ndarray[Any, Any]
 CHUNK = 1 << 19  # numbers computed at once
 STEPS = 50
 CLOSE = 1e-3  # nats
-LARGEST = 20.0  # nats a bias may reach: a class that is never predicted asks for any amount
+LARGEST = 20.0  # nats a bias may reach: a class that is always masked asks for any amount
+WAYS = ("before", "after")
 
 
 def unknown(reason: str) -> Correction:
@@ -28,6 +29,8 @@ def unknown(reason: str) -> Correction:
         "values": [],
         "accuracy_before": None,
         "accuracy_after": None,
+        "balanced_accuracy_before": None,
+        "balanced_accuracy_after": None,
         "gain": estimate(None),
         "n_rows": 0,
         "torch": "",
@@ -43,8 +46,12 @@ def correction_of(sample: Sample | None, counts: Sequence[int], *, grouped: bool
     if min(len(fitted.labels), len(measured.labels)) < FEWEST:
         return unknown(f"too few rows to fit and measure it: {len(sample.labels)}")
     bias = _fitted(fitted, weights)
+    if np.abs(bias).max() >= LARGEST:
+        return unknown("no finite bias brings a class to the frequency of its labels")
+    bias -= bias.mean() if sample.softmax else 0.0
     cells = cells_of(measured, -bias, 1.0)
     before, after = accuracy(cells[None], weights, "before"), accuracy(cells[None], weights, "after")
+    balanced = [None if np.isnan(rate) else rate for rate in (balanced_accuracy(cells, way) for way in WAYS)]
 
     def gain(draws: Array) -> Array:
         return accuracy(draws, weights, "after") - accuracy(draws, weights, "before")
@@ -54,6 +61,8 @@ def correction_of(sample: Sample | None, counts: Sequence[int], *, grouped: bool
         "values": bias.tolist(),
         "accuracy_before": float(before[0]),
         "accuracy_after": float(after[0]),
+        "balanced_accuracy_before": balanced[0],
+        "balanced_accuracy_after": balanced[1],
         "gain": estimate(float(after[0] - before[0]), float(low), float(high)),
         "n_rows": len(measured.labels),
         "torch": offset_code((-bias).tolist(), "what the prior shift takes off", softmax=sample.softmax),
@@ -84,7 +93,7 @@ def _fitted(half: Sample, of_label: Array) -> Array:
         bias = np.clip(bias + step, -LARGEST, LARGEST)
         if np.abs(step).max() < CLOSE:
             break
-    return bias - bias.mean() if half.softmax else bias
+    return bias
 
 
 def _mean_probability(half: Sample, weights: Array, bias: Array) -> Array:

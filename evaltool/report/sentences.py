@@ -5,6 +5,7 @@ from typing import Any
 from evaltool.report.document import ClassRow, Estimate, Verdict
 from evaltool.report.formats import class_labels
 from evaltool.report.head_tail import HeadTail
+from evaltool.report.judgement import CROWDED, EVEN, FEW, NOISE, RELEVANT, SHIFT, SMALL, Judgement, beyond, opposite
 
 NAMED = 3  # classes in a sentence
 LONGEST_NAME = 40
@@ -33,24 +34,32 @@ def named(document: dict[str, Any], index: int) -> str:
     return class_labels(document["names"], length=LONGEST_NAME)[index]
 
 
-def imbalance_sentence(document: dict[str, Any], imbalance: str, compared: HeadTail) -> str:
+def imbalance_sentence(document: dict[str, Any], judgement: Judgement, compared: HeadTail) -> str:
     """Return the first sentence: is imbalance the problem, with the numbers that say so."""
     head, tail = _sides(document, compared)
     found = f"{percent(compared.head_recall['value'])} of {head} are found and {percent(compared.tail_recall['value'])}"
     found = f"{found} of {tail}, a difference of {points(compared.recall_gap)}"
-    if imbalance == "unknown":
+    if judgement.noise is not None:
+        sure, missed, expected, _ = judgement.noise
+        return (
+            f"Wrong labels may explain what looks like imbalance: {found}, but {sure:,} of the {missed:,} missed are "
+            "surely taken for another class, and wrong labels as frequent as in the other classes would be "
+            f"{round(expected):,}."
+        )
+    if judgement.imbalance == "unknown":
         return f"There is too little to tell whether imbalance is a problem: {found}."
-    if imbalance in ("problem", "minor"):
-        opening = "Imbalance is a problem here" if imbalance == "problem" else "Imbalance is a minor problem here"
-        if _crowded(compared):
-            ratio = compared.tail_predicted_ratio or 0.0
+    if judgement.imbalance in ("problem", "minor"):
+        minor = "" if judgement.imbalance == "problem" else "minor "
+        opening = f"Imbalance is a {minor}problem here"
+        if judgement.route == SHIFT:
             right, of_head = (percent(side["value"]) for side in (compared.tail_precision, compared.head_precision))
+            often = times(compared.tail_predicted)
             return (
-                f"{opening}, the other way round: {tail} are predicted {ratio:.1f} times as often as they occur, and "
-                f"{right} of those predictions are right, against {of_head} of {head}."
+                f"{opening}, the other way round: {found}; the rare are predicted {often}, and {right} of those "
+                f"predictions are right, against {of_head} of the frequent."
             )
         return f"{opening}: {found}{_loss_words(compared)}."
-    if compared.ratio < 1.5:
+    if compared.ratio < EVEN:
         shift = (document["imbalance"] or {}).get("prior_shift")
         leaning = (
             f", but {percent(shift)} of the predictions would have to change to match them"
@@ -61,9 +70,29 @@ def imbalance_sentence(document: dict[str, Any], imbalance: str, compared: HeadT
             "Imbalance is not your problem: the classes are about equally frequent, the largest "
             f"{compared.ratio:.1f} times the smallest{leaning}."
         )
-    alike = "both are missed alike" if (compared.head_recall["value"] or 0.0) < 0.5 else "the rare are found as often"
     size = f"though the largest class is {compared.ratio:.0f} times the smallest"
-    return f"Imbalance is not your problem, {size}: {alike}, {found}."
+    return f"Imbalance is not your problem, {size}: {_alike(compared)}, {found}{_base_rates(compared)}."
+
+
+def _alike(compared: HeadTail) -> str:
+    more = opposite(compared.recall_gap)
+    if beyond(more, SMALL):
+        return "the rare are found more often" if beyond(more, RELEVANT) else "the rare are found somewhat more often"
+    return "both are missed alike" if (compared.head_recall["value"] or 0.0) < 0.5 else "the rare are found as often"
+
+
+def _base_rates(compared: HeadTail) -> str:
+    """Return why rare classes are predicted too often, where they are and are found no better for it."""
+    if (compared.tail_predicted["low"] or 0.0) < CROWDED:
+        return ""
+    return f"; that the rare are predicted {times(compared.tail_predicted)} is the errors of the many"
+
+
+def times(ratio: Estimate) -> str:
+    """Return how often something is predicted beside how often it occurs."""
+    value = ratio["value"] or 0.0
+    text = f"{value:.2g}"
+    return "about as often as they occur" if text == "1" else f"{text} times as often as they occur"
 
 
 def shift_matters(shift: float | None) -> bool:
@@ -71,38 +100,77 @@ def shift_matters(shift: float | None) -> bool:
     return shift is not None and shift >= 0.1
 
 
-def classes_sentence(document: dict[str, Any], imbalance: str, compared: HeadTail) -> tuple[str, list[int]]:
+def classes_sentence(document: dict[str, Any], judgement: Judgement, compared: HeadTail) -> tuple[str, list[int]]:
     """Return the second sentence, which classes, and their indices."""
     rows: list[ClassRow] = [row for row in document["classes"] if row["count"] > 0]
-    crowded = imbalance in ("problem", "minor") and _crowded(compared)
-    if imbalance in ("problem", "minor") and compared.tail:
-        tail = set(compared.tail)
-        rate = "precision" if crowded else "recall"
-        rows = sorted((row for row in rows if row["index"] in tail), key=lambda row: _value(row, rate))[:NAMED]
-        listed = ", ".join(f"{named(document, row['index'])} ({_rate_words(row, rate)})" for row in rows)
-        rest = len(tail) - len(rows)
-        more = f" and {rest} more" if rest else ""
-        return f"It shows most in {listed}{more}.", [row["index"] for row in rows]
-    missed = sorted(rows, key=lambda row: (-row["count"] * (1 - _value(row, "recall")), row["index"]))
-    missed = [row for row in missed if _value(row, "recall") < 1][:NAMED]
+    if judgement.imbalance in ("problem", "minor") and compared.tail:
+        return _worst_sentence(document, judgement, compared, rows)
+    wrong = {row["index"]: round(row["count"] * (1 - _value(row, "recall"))) for row in rows}
+    missed = sorted((row for row in rows if wrong[row["index"]]), key=lambda row: (-wrong[row["index"]], row["index"]))
     if not missed:
         return f"All labels of all {len(rows)} classes are found.", []
+    shown = missed[:NAMED]
     listed = ", ".join(
-        f"{named(document, row['index'])} ({round(row['count'] * (1 - _value(row, 'recall'))):,} of {row['count']:,})"
-        for row in missed
+        f"{named(document, row['index'])} ({wrong[row['index']]:,} of {row['count']:,})" for row in shown
     )
-    return f"Most of what is missed is {listed}.", [row["index"] for row in missed]
+    mostly = 2 * sum(wrong[row["index"]] for row in shown) > sum(wrong.values())
+    sentence = f"Most of what is missed is {listed}" if mostly else f"What is missed most often is {listed}"
+    classes = [row["index"] for row in shown]
+    worst = [row for row in _worse_than(rows, sum(wrong.values()), "recall") if row["index"] not in classes][:1]
+    for row in worst:
+        sentence += f"; the lowest recall has {named(document, row['index'])} ({_rate_words(row, 'recall')})"
+    return f"{sentence}.", [*classes, *(row["index"] for row in worst)]
 
 
-def first_step(document: dict[str, Any], imbalance: str) -> str:
+def _worst_sentence(
+    document: dict[str, Any], judgement: Judgement, compared: HeadTail, rows: list[ClassRow]
+) -> tuple[str, list[int]]:
+    """Return the classes of the tail, and those elsewhere that are worse beyond chance, the worst first."""
+    rate = "precision" if judgement.route == SHIFT else "recall"
+    side = compared.tail_precision if judgement.route == SHIFT else compared.tail_recall
+    tail, bar = set(compared.tail), side["value"]
+    worse = [row for row in rows if row["index"] not in tail and _below(row, rate, bar)]
+    carrying = sorted((*worse, *(row for row in rows if row["index"] in tail)), key=lambda row: _value(row, rate))
+    shown = carrying[:NAMED]
+    listed = ", ".join(
+        f"{named(document, row['index'])} ({_rate_words(row, rate)}{_not_rare(document, row, tail)})" for row in shown
+    )
+    rest = len(carrying) - len(shown)
+    return f"It shows most in {listed}{f' and {rest} more' if rest else ''}.", [row["index"] for row in shown]
+
+
+def _not_rare(document: dict[str, Any], row: ClassRow, tail: set[int]) -> str:
+    total = sum(other["count"] for other in document["classes"])
+    return "" if row["index"] in tail else f"; it is not rare, {percent(row['count'] / total)} of all labels"
+
+
+def _worse_than(rows: list[ClassRow], wrong: int, rate: str) -> list[ClassRow]:
+    """Return the classes whose rate is below that of all labels together beyond chance, the worst first."""
+    total = sum(row["count"] for row in rows)
+    below = [row for row in rows if _below(row, rate, 1 - wrong / total)]
+    return sorted(below, key=lambda row: _value(row, rate))
+
+
+def _below(row: ClassRow, rate: str, bar: float | None) -> bool:
+    high = row[rate]["high"]  # type: ignore[literal-required]
+    return high is not None and bar is not None and high < bar
+
+
+def first_step(document: dict[str, Any], judgement: Judgement) -> str:
     """Return the third sentence, what to do first: the first of the advice's actions where there is any."""
     actions = (document.get("advice") or {}).get("actions") or []
     if actions:
         title = actions[0]["title"]
         return f"First: {title[0].lower()}{title[1:]}{_stop(actions[0]['why'])}"
-    if imbalance == "problem":
+    if judgement.imbalance == "problem":
+        if judgement.route == SHIFT:
+            return "First: give the rare classes less weight, and compare the two runs class by class."
         return "First: give the rare classes more weight or more samples, and compare the two runs class by class."
-    if imbalance == "unknown":
+    if judgement.route == FEW and judgement.compared is None:
+        if document["n_scored"] == 0:
+            return "First: find out why no sample could be scored."
+        return "First: score samples of other classes as well; one class cannot be held against another."
+    if judgement.imbalance == "unknown" and judgement.route != NOISE:
         return "First: score more samples, of the rare classes above all."
     if document["classes"] and all(_value(row, "recall") == 1 for row in document["classes"]):
         return "First: nothing has to be done; there is no error to mend."
@@ -119,63 +187,19 @@ def unscored(document: dict[str, Any], compared: HeadTail | None) -> Verdict:
         what = "only one class has labels" if labelled else "no class has labels"
         why = f"Nothing can be said about imbalance: {what}, in {n:,} scored samples."
     else:
+        units = "images with" if document["task"] == "segmentation" else "labels of"
         why = (
             f"There is too little to tell whether imbalance is a problem: {n:,} scored samples, and "
-            f"{compared.tail_labels:,} labels of the rarest classes."
+            f"{compared.tail_units:,} {units} the rarest classes."
         )
     classes = [row["index"] for row in labelled[:NAMED]] if len(labelled) == 1 else []
     found = "".join(f"Of {named(document, row['index'])}, {_rate_words(row, 'recall')}." for row in labelled[:1])
     second = found if classes else "No class can be told from another by so few."
     return {
         "imbalance": "unknown",
-        "sentences": [why, second, first_step(document, "unknown")],
+        "sentences": [why, second, first_step(document, Judgement("unknown", FEW, compared))],
         "classes": classes,
         "evidence": {"ratio": compared.ratio if compared else None},
-    }
-
-
-def regression_verdict(document: dict[str, Any], fewest: int) -> Verdict:
-    """Return how errors are spread; numbers have no classes."""
-    column = next(iter(document["losses"]), None)
-    hardness = document["hardness"].get(column) if column else None
-    n, share = document["n_scored"], hardness and hardness["hardest_hundredth_share"]
-    none = "There are no classes in regression, so imbalance of classes is not your problem"
-    if n < fewest or hardness is None or share is None:
-        return {
-            "imbalance": "unknown" if n < fewest else "none",
-            "sentences": [
-                f"{none}; {n:,} scored samples are too few to tell how errors are spread."
-                if n < fewest
-                else f"{none}, and there is no error to speak of.",
-                "No group of samples stands out.",
-                first_step(document, "unknown" if n < fewest else "none"),
-            ],
-            "classes": [],
-            "evidence": {"hardest_hundredth_share": share},
-        }
-    tenth, half = hardness["hardest_tenth_share"], hardness["easy_half_share"]
-    heavy = share >= 0.2
-    opening = "a few outliers carry the error" if heavy else "the error is spread over many samples"
-    loss = document["losses"][column]
-    first = first_step(document, "none")
-    if heavy and not (document.get("advice") or {}).get("actions"):
-        first = "First: look at the samples with the largest loss; a loss such as smooth-l1 lets outliers pull less."
-    return {
-        "imbalance": "none",
-        "sentences": [
-            f"{none}; {opening}: the worst 1% of the samples carry {percent(share)} of {column}.",
-            f"The worst tenth carries {percent(tenth)} and the better half {percent(half)}; the median of {column} is "
-            f"{_number(loss['p50'])}, its mean {_number(loss['mean'])}, its largest {_number(loss['max'])}.",
-            first,
-        ],
-        "classes": [],
-        "evidence": {
-            "hardest_hundredth_share": share,
-            "hardest_tenth_share": tenth,
-            "easy_half_share": half,
-            "loss_p50": loss["p50"],
-            "loss_max": loss["max"],
-        },
     }
 
 
@@ -193,16 +217,11 @@ def _side(document: dict[str, Any], classes: list[int], what: str) -> str:
     return f"the labels of the {len(classes)} {what} classes"
 
 
-def _crowded(compared: HeadTail) -> bool:
-    gap = compared.recall_gap["low"]
-    return (compared.tail_predicted_ratio or 0.0) >= 1.1 and not (gap is not None and gap > 0)
-
-
 def _loss_words(compared: HeadTail) -> str:
     share = compared.tail_loss_share
     words = "" if share is None else f", and the rare carry {percent(share)} of the loss"
-    if compared.tail_predicted_ratio is not None:
-        words += f"; they are predicted {compared.tail_predicted_ratio:.2g} times as often as they occur"
+    if compared.tail_predicted["value"] is not None:
+        words += f"; they are predicted {times(compared.tail_predicted)}"
     return words
 
 
@@ -214,10 +233,6 @@ def _rate_words(row: ClassRow, rate: str) -> str:
 def _value(row: ClassRow, rate: str) -> float:
     value = row[rate]["value"]  # type: ignore[literal-required]
     return 1.0 if value is None else float(value)
-
-
-def _number(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.3g}"
 
 
 def _stop(why: str) -> str:

@@ -59,7 +59,7 @@ def test_a_tail_as_good_as_the_head_is_no_problem(seed):
 
 @pytest.mark.parametrize("seed", range(2))
 def test_a_shifted_prior_is_a_problem_the_other_way_round(seed):
-    preds, labels = gaussian(np.random.default_rng(seed), LONG_TAIL, prior=[1] * 10)
+    preds, labels = gaussian(np.random.default_rng(seed), LONG_TAIL, prior=[1] * 5 + [100] * 5)
     _, verdict = reported(preds, labels)
     assert verdict["imbalance"] == "problem"
     assert "the other way round" in verdict["sentences"][0]
@@ -95,6 +95,112 @@ def test_too_few_samples_are_unknown(rng):
     preds[300, 0] = 2
     preds[:6, 1] = 2
     assert reported(preds, labels)[1]["imbalance"] == "unknown"
+
+
+def broken(rng, what, n=6000):
+    """Return logits and labels of five classes, of which ``what`` is broken."""
+    priors = [0.7, 0.2, 0.06, 0.03, 0.01]
+    labels = rng.choice(5, n, p=priors)
+    logits = rng.normal(size=(n, 5))
+    logits[np.arange(n), labels] += 3
+    if what == "head":
+        logits[labels == 0, 0] -= 2.5
+    elif what == "middle":
+        logits[np.arange(n), labels] += 1
+        logits[labels == 2, 2] -= 4
+        logits += 0.5 * np.log(priors)
+    elif what == "everything":
+        logits = rng.normal(size=(n, 5))
+    return logits.astype(np.float32), labels
+
+
+def test_a_broken_head_is_not_missed_alike(rng):
+    preds, labels = broken(rng, "head")
+    document, verdict = reported(preds, labels)
+    assert verdict["imbalance"] == "problem"
+    assert "the other way round" in verdict["sentences"][0]
+    assert "alike" not in verdict["sentences"][0]
+    hit = preds.argmax(1) == labels
+    assert verdict["evidence"]["recall_gap"] == pytest.approx(hit[labels < 2].mean() - hit[labels > 2].mean())
+    assert verdict["evidence"]["tail_predicted_ratio_low"] > 1.5
+    # what the verdict rests on is what the sentence shows
+    assert f"{100 * verdict['evidence']['tail_precision']:.0f}% of those predictions" in verdict["sentences"][0]
+    assert not any("focal" in action["title"] for action in document["advice"]["actions"])
+
+
+def test_a_broken_class_of_the_middle_is_named(rng):
+    _, verdict = reported(*broken(rng, "middle"))
+    assert verdict["classes"][0] == 2
+    assert "not rare" in verdict["sentences"][1]
+    # where the tail is fine as well
+    preds, labels = broken(rng, "nothing")
+    preds[labels == 2, 2] -= 4
+    _, verdict = reported(preds, labels)
+    assert 2 in verdict["classes"]
+
+
+def test_most_is_said_of_more_than_half():
+    verdict = verdict_of(by_hand([100] * 10, [0.9] * 10))
+    assert verdict["sentences"][1].startswith("What is missed most often is class 0 (10 of 100)")
+    verdict = verdict_of(by_hand([100] * 10, [0.1, *[0.99] * 9]))
+    assert verdict["sentences"][1].startswith("Most of what is missed is class 0 (90 of 100)")
+    counts, recalls = [10_000] * 4 + [7000] * 2, [0.9] * 4 + [0.9, 0.9]
+    verdict = verdict_of(by_hand([*counts, 7000, 6900], [*recalls, 0.98, 0.8]))
+    assert 7 in verdict["classes"]
+
+
+def test_errors_that_spare_no_class_are_rarely_called_a_problem():
+    found = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        n = [150, 600, 3000][seed % 3]
+        labels = rng.choice(4, n, p=[0.6, 0.25, 0.1, 0.05])
+        preds = rng.normal(size=(n, 4))
+        preds[np.arange(n), labels] += 1.5 + seed % 2
+        found.append(verdict_of(numbers_of(scored(preds.astype(np.float32), labels, preds_are="logits")))["imbalance"])
+    assert found.count("problem") <= 2
+    assert found.count("minor") <= 2
+    assert "none" in found[2::3]
+
+
+def test_wrong_labels_are_no_imbalance(rng):
+    labels = rng.choice(4, 5000, p=[0.8, 0.15, 0.04, 0.01])
+    preds = (5 * np.eye(4)[labels] + 0.3 * rng.normal(size=(5000, 4))).astype(np.float32)
+    noisy = np.where(rng.random(5000) < 0.05, rng.integers(0, 4, 5000), labels)
+    document, verdict = reported(preds, noisy)
+    assert verdict["imbalance"] == "unknown"
+    assert verdict["sentences"][0].startswith("Wrong labels may explain what looks like imbalance")
+    assert document["advice"]["actions"][0]["command"].endswith("--by label-error")
+    # missed for being unsure, or sure in the tail alone, is imbalance
+    assert reported(*gaussian(rng, LONG_TAIL))[1]["imbalance"] == "problem"
+    weak = np.where((labels >= 2)[:, None] & (rng.random((5000, 1)) < 0.4), np.float32([9, 0, 0, 0]), preds)
+    assert reported(weak, noisy)[1]["imbalance"] == "problem"  # more than wrong labels explain
+    preds[(labels == 3) & (rng.random(5000) < 0.6)] = [9, 0, 0, 0]
+    assert reported(preds, labels)[1]["imbalance"] == "problem"
+
+
+def test_few_images_have_the_rare_class(rng):
+    """Positions of one image hang together: 2 images with 160 positions are 2."""
+    labels = np.zeros((14, 8, 8), int)
+    labels[:, 4:] = 1
+    labels[:2, :4] = 2
+    preds = 0.1 * rng.normal(size=(14, 3, 8, 8))
+    np.put_along_axis(preds, labels[:, None], 3.0, 1)
+    preds[0, 0] += 9 * (labels[0] == 2)
+    preds[2:, 2, :1] += 9  # predicted in others, which are no images that have it
+    document, verdict = reported(preds.astype(np.float32), labels)
+    assert [row["per_image"]["labelled"] for row in document["classes"]] == [12, 14, 2]
+    assert verdict["imbalance"] == "unknown"
+    assert "2 images with the rarest classes" in verdict["sentences"][0]
+
+
+def test_one_class_does_not_ask_for_more_of_it(rng):
+    preds = rng.standard_normal(300).astype(np.float32)
+    document, verdict = reported(preds, np.ones(300, int), task="binary")
+    assert "more samples" not in " ".join([*verdict["sentences"], *(a["title"] for a in document["advice"]["actions"])])
+    assert "threshold" not in verdict["sentences"][2]
+    _, verdict = reported(np.abs(preds) + 1, np.ones(300, int), task="binary")
+    assert "other classes" in verdict["sentences"][2]
 
 
 def test_nothing_scored_and_one_class(rng):
@@ -138,6 +244,8 @@ def test_regression_is_about_outliers(rng):
     verdict = verdict_of(with_predictions(numbers, predictions_of(run, numbers)))
     assert verdict["imbalance"] == "none"
     assert "a few outliers carry the error" in verdict["sentences"][0]
+    perfect = verdict_of(numbers_of(scored(labels, labels, task="regression")))
+    assert perfect["sentences"][2] == "First: nothing has to be done; there is no error to mend."
     few = numbers_of(scored(preds[:3], labels[:3], task="regression"))
     assert verdict_of(few)["imbalance"] == "unknown"
     spread = numbers_of(scored(labels + rng.standard_normal(1000), labels, task="regression"))
@@ -183,9 +291,24 @@ def test_the_rule_by_its_edges(counts, recalls, expected):
 
 
 def test_rare_classes_that_take_what_is_not_theirs():
-    assert verdict_of(by_hand([1000, 100], [0.9, 0.9], predicted=[900, 200]))["imbalance"] == "problem"
-    assert verdict_of(by_hand([1000, 100], [0.95, 0.9], predicted=[955, 145]))["imbalance"] == "minor"
-    assert verdict_of(by_hand([1000, 100], [0.9, 0.9], predicted=[1000, 100]))["imbalance"] == "none"
+    def judged(recalls, predicted, counts=(1000, 100)):
+        return verdict_of(by_hand(list(counts), recalls, predicted=predicted))
+
+    found = judged([0.7, 0.95], [705, 395])
+    assert found["imbalance"] == "problem"
+    assert "the other way round" in found["sentences"][0]
+    assert judged([0.91, 0.99], [911, 189])["imbalance"] == "minor"
+    # errors as frequent in both: those of the many outnumber the labels of the few
+    even = judged([0.9, 0.9], [910, 190])
+    assert even["imbalance"] == "none"
+    assert "predicted 1.9 times as often as they occur is the errors of the many" in even["sentences"][0]
+    # the more, the worse: no shift is so large that it is none
+    assert all(
+        judged([r, 0.99], [round(1000 * r) + 1, 1099 - round(1000 * r)])["imbalance"] == "problem"
+        for r in (0.6, 0.3, 0.0)
+    )
+    # too few to tell a shift from chance
+    assert judged([0.6, 0.8], [40, 30], counts=(50, 20))["imbalance"] == "unknown"
 
 
 def test_head_and_tail_are_the_outer_thirds_of_the_range():
