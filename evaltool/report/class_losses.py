@@ -36,12 +36,13 @@ def class_losses(
     """Return the losses of each class, and of each of some groups of classes, by the loss's column.
 
     Mean and share are exact, from ``state.npz``, and of the finite losses.  The share ratio is the loss share over the
-    share of what the loss is summed over: labels with a finite loss, in multilabel decisions (a label's positives and
-    negatives; the loss of positives alone is not stored), in segmentation positions.  The parts of a region loss have
-    no count of their own, and all labels (decisions, positions) stand for them.  A quantile is the middle of the bin of the order statistic at
-    floor(q (n - 1)), off by 1/32 (3.2%) of itself at most.  Intervals are percentiles of a Poisson bootstrap of the
-    bins, widened where samples are few.  Quantiles and intervals are None where a sample has no single label, and
-    intervals of fewer than two samples.
+    share of what the loss is summed over: labels with a finite loss, in multilabel decisions (positive and negative of
+    each label; the loss of positives alone is not stored), in segmentation positions.  The parts of a region loss have
+    no count of their own, and all labels (decisions, positions) stand for them.
+
+    A quantile is the middle of the bin of the order statistic at floor(q (n - 1)), off by 1/32 (3.2%) of itself at
+    most.  Intervals are percentiles of a Poisson bootstrap of the bins, widened where samples are few.  Quantiles and
+    intervals are None where a sample has no single label, and intervals of fewer than two samples.
 
     Args:
         run: the run.

@@ -10,7 +10,10 @@ FORMAT = 1
 
 
 class Estimate(TypedDict):
-    """A number with its 95% interval; Wilson's for proportions, a Poisson bootstrap's for the rest."""
+    """A number with its 95% interval.
+
+    Wilson's for proportions, ``calibration_bounds``'s for calibration errors, a Poisson bootstrap's for the rest.
+    """
 
     value: float | None
     low: float | None
