@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from evaltool.report.calibration_bounds import mean_bounds
 from evaltool.report.document import Calibration, CalibrationBin, Estimate, Temperature
-from evaltool.report.intervals import Resampler, basic_bounds, estimate, wilson
+from evaltool.report.intervals import estimate, wilson
 
 Array = np.ndarray[Any, Any]
 
@@ -35,9 +36,9 @@ def calibration_of(
     assert shown is not None
     class_wise = estimate(None)
     if by_class is not None:
-        class_wise = _error(by_class, "class-wise calibration error", independent)
+        class_wise = _error(by_class, independent, softmax=task == "multiclass")
     return {
-        "ece": class_wise if multilabel or top is None else _error(top, "calibration error", independent),
+        "ece": class_wise if multilabel or top is None else _error(top, independent),
         "ece_class_wise": class_wise,
         "brier": brier,
         "bins": _bins(shown.sum(0), independent),
@@ -57,30 +58,19 @@ def expected_error(counts: Array) -> Array:
         return np.asarray(np.where(known, gaps / np.maximum(n, 1), 0.0).sum(-1) / known.sum(-1))
 
 
-def ece_interval(counts: Array, name: str) -> Estimate:
-    """Return the calibration error of [K, B, 3] with its interval (``intervals.basic_bounds``).
+def ece_interval(counts: Array, *, softmax: bool) -> Estimate:
+    """Return the calibration error of [K, B, 3] with its interval (``calibration_bounds.mean_bounds``).
 
-    Rights and wrongs of each bin are drawn; a bin's mean confidence is kept: it varies by less than the bin's width.
+    A bin's mean confidence is taken as known: it varies by less than the bin's width.
     """
-    counts = counts.astype(np.float64)
-    value = expected_error(counts)
     if not counts[..., 0].any():
         return estimate(None)
-    cases = np.maximum(counts[..., 0], 1)
-    confidence = counts[..., 2] / cases
-    table = np.stack([counts[..., 1], counts[..., 0] - counts[..., 1]], -1)
-
-    def error(draw: Array) -> Array:
-        n = draw.sum(-1)
-        return expected_error(np.stack([n, draw[..., 0], n * confidence], -1))
-
-    low, high = basic_bounds(value, Resampler().replicate(table, error, name))
-    return estimate(float(value), float(low), float(high))
+    n, right, confident = (counts[..., i] for i in range(3))
+    return estimate(float(expected_error(counts)), *mean_bounds(n, right, confident * UNIT, softmax=softmax))
 
 
-def _error(counts: Array, name: str, independent: bool) -> Estimate:
-    found = ece_interval(counts, name)
-    return found if independent else estimate(found["value"])
+def _error(counts: Array, independent: bool, *, softmax: bool = False) -> Estimate:
+    return ece_interval(counts, softmax=softmax) if independent else estimate(float(expected_error(counts)))
 
 
 def _bins(counts: Array, independent: bool) -> list[CalibrationBin]:

@@ -17,6 +17,7 @@ from evaltool.run.state import HISTOGRAM_BINS
 Array = np.ndarray[Any, Any]
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+MOST_NAMED = 10  # classes with infinite losses that a note names
 
 
 class _Cells(NamedTuple):
@@ -34,10 +35,14 @@ def class_losses(
 ) -> tuple[list[dict[str, ClassLoss]], list[dict[str, ClassLoss]]]:
     """Return the losses of each class, and of each of some groups of classes, by the loss's column.
 
-    Mean and share are exact, from ``state.npz``.  A quantile is the middle of the bin of the order statistic at
-    floor(q (n - 1)), off by 1/32 (3.2%) of itself at most.  Intervals are percentiles of a Poisson bootstrap of the
-    bins, widened where samples are few.  Quantiles and intervals are None where a sample has no single label, and
-    intervals of fewer than two samples.
+    Mean and share are exact, from ``state.npz``, and of the finite losses.  The share ratio is the loss share over the
+    share of what the loss is summed over: labels with a finite loss, in multilabel decisions (positive and negative of
+    each label; the loss of positives alone is not stored), in segmentation positions.  The parts of a region loss have
+    no count of their own, and all labels (decisions, positions) stand for them.
+
+    A quantile is the middle of the bin of the order statistic at floor(q (n - 1)), off by 1/32 (3.2%) of itself at
+    most.  Intervals are percentiles of a Poisson bootstrap of the bins, widened where samples are few.  Quantiles and
+    intervals are None where a sample has no single label, and intervals of fewer than two samples.
 
     Args:
         run: the run.
@@ -51,20 +56,63 @@ def class_losses(
         member[list(classes)] = g
     of_classes: list[dict[str, ClassLoss]] = [{} for _ in range(run.num_classes)]
     of_groups: list[dict[str, ClassLoss]] = [{} for _ in groups]
-    sums, counts = class_loss_sums(run.state), run.state["class_loss_count"]
+    sums, counts, sizes = class_loss_sums(run.state), run.state["class_loss_count"], _sizes(table)
     for i, name in enumerate(run.losses):
         cells = _cells(scan.by_class[i], np.arange(run.num_classes))
         draws = _replicates(cells, sums[i], counts[i], resampler, f"class losses {name}")
-        rows = _rows(sums[i], counts[i], table.count, cells, draws)
+        summed = counts[i] if counts[i].any() else sizes
+        rows = _rows(sums[i], counts[i], summed, cells, draws)
         for place, row in zip(of_classes, rows, strict=True):
             place[name] = row
-        whole, n, labels = (np.bincount(member, x, len(groups)) for x in (sums[i], counts[i], table.count))
+        whole, n, summed = (np.bincount(member, x, len(groups)) for x in (sums[i], counts[i], summed))
         rows = _rows(
-            whole, n, labels, _cells(scan.by_class[i], member), _grouped(draws, member[cells.group], len(groups))
+            whole, n, summed, _cells(scan.by_class[i], member), _grouped(draws, member[cells.group], len(groups))
         )
         for place, row in zip(of_groups, rows, strict=True):
             place[name] = row
     return of_classes, of_groups
+
+
+def infinite_notes(run: Run, table: ClassTable | None) -> list[str]:
+    """Return a sentence for each loss that is not finite somewhere: at which classes, and how often.
+
+    Args:
+        run: the run.
+        table: its confusion counts, None for regression.
+    """
+    if table is None:
+        return []
+    sizes, notes = _sizes(table), []
+    what = "infinite" if not run.summary["n_failed"] else "infinite or undefined"
+    of = {"multilabel": "decisions", "segmentation": "positions"}.get(run.task, "labels")
+    for i, name in enumerate(run.losses):
+        missing = _not_finite(run, i, sizes)
+        worst = np.argsort(-missing, kind="stable")[: min(MOST_NAMED, int((missing > 0).sum()))].tolist()
+        if worst:
+            parts = [f"{missing[c]:,} of the {sizes[c]:,} {of} of {_name(run, c)}" for c in worst]
+            more = int((missing > 0).sum()) - len(worst)
+            listed = ", ".join(parts) + (f" and in {more:,} more classes" if more else "")
+            notes.append(f"{name} is {what} at {listed}: means, shares and ratios leave them out")
+    return notes
+
+
+def _name(run: Run, index: int) -> str:
+    name = run.class_names[index]
+    return f"class {index}" if name is None else f"class {name}"
+
+
+def _not_finite(run: Run, loss: int, sizes: Array) -> Array:
+    """Return at how many labels of each class a loss has no finite value, int64 [C]; 0 where that is not counted."""
+    counts = run.state["class_loss_count"][loss]
+    if counts.any():
+        return np.asarray(np.maximum(sizes - counts, 0))
+    # a region loss counts no labels: all that is known of it is whether any sample had a finite value
+    return np.zeros_like(sizes) if run.state["loss_count"][loss] else sizes
+
+
+def _sizes(table: ClassTable) -> Array:
+    """Return the labels of each class, of multilabel all decisions about it; int64 [C]."""
+    return table.count if table.rejected is None else np.asarray(table.count + table.rejected[1])
 
 
 class _Draws(NamedTuple):
@@ -106,13 +154,15 @@ def _grouped(draws: _Draws, member: Array, size: int) -> _Draws:
     return _Draws(draws.sums @ together, draws.counts @ together)
 
 
-def _rows(sums: Array, counts: Array, labels: Array, cells: _Cells, draws: _Draws) -> list[ClassLoss]:
+def _rows(sums: Array, counts: Array, summed: Array, cells: _Cells, draws: _Draws) -> list[ClassLoss]:
     size = len(sums)
     ends = ratio_ends = np.full((2, size), np.nan)
     quantiles = {name: np.full(size, np.nan) for name in QUANTILES}
     means = _ratio(sums, counts)
     shares = _ratio(sums, np.full(size, sums.sum()))
-    ratios = _ratio(shares, _ratio(labels, np.full(size, labels.sum())))
+    if counts.any():
+        shares[counts == 0] = np.nan  # all its losses infinite, or no label: not the smallest share, but none
+    ratios = _ratio(shares, _ratio(summed, np.full(size, summed.sum())))
     if len(cells.group):
         for name, at in QUANTILES.items():
             places = order_statistics(cells.counts, cells.starts, cells.n, at)
@@ -121,10 +171,7 @@ def _rows(sums: Array, counts: Array, labels: Array, cells: _Cells, draws: _Draw
         replicates = _ratio(draws.sums, draws.counts)
         ends = _placed(_bounds(means[cells.group], replicates, cells.n), cells.group, size)
         whole = _ratio(draws.sums.sum(1, keepdims=True), draws.counts.sum(1, keepdims=True))
-        # the ratio counts all labels, its replicates the samples with a finite loss
-        finite = _ratio(means, np.full(size, sums.sum() / counts.sum() if counts.sum() else np.nan))
-        scaled = _ratio(replicates, whole) * _ratio(ratios, finite)[cells.group]
-        ratio_ends = _placed(_bounds(ratios[cells.group], scaled, cells.n), cells.group, size)
+        ratio_ends = _placed(_bounds(ratios[cells.group], _ratio(replicates, whole), cells.n), cells.group, size)
     columns = (
         estimates(means, *ends),
         *(known_numbers(quantiles[name]) for name in QUANTILES),

@@ -5,16 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from evaltool.report.calibration_bounds import class_bounds
 from evaltool.report.class_table import ClassTable, share
 from evaltool.report.document import ClassLoss, ClassRow, Estimate
 from evaltool.report.groups import Group
-from evaltool.report.intervals import (
-    Resampler,
-    basic_bounds,
-    estimates,
-    f1_bounds,
-    wilson_bounds,
-)
+from evaltool.report.intervals import estimates, f1_bounds, wilson_bounds
 from evaltool.report.rankings import RankingBounds
 from evaltool.run.metric_values import OF_A_CLASS, class_metric_values
 from evaltool.run.reader import Run
@@ -89,16 +84,13 @@ def _rates(table: ClassTable, independent: bool) -> dict[str, list[Estimate]]:
     return {name: estimates(*(rate if independent else rate[:1])) for name, rate in values.items()}
 
 
-def class_metrics(
-    run: Run, bounds: dict[str, RankingBounds] | None, *, independent: bool, resampler: Resampler
-) -> dict[str, list[Estimate]]:
+def class_metrics(run: Run, bounds: dict[str, RankingBounds] | None, *, independent: bool) -> dict[str, list[Estimate]]:
     """Return average precision, AUROC and calibration error of each class against the rest.
 
     Args:
         run: the run.
         bounds: intervals of the rankings of ``both_labels``, None where there are none.
         independent: whether decisions are.
-        resampler: for the intervals.
     """
     counts = both_labels(run)
     # of a class 0 that has no counts of its own the summary knows nothing
@@ -109,8 +101,8 @@ def class_metrics(
     }
     ends: dict[str, tuple[Array, Array]] = {name: (bound.low, bound.high) for name, bound in (bounds or {}).items()}
     if independent and "calibration_class_wise" in counts:
-        replicates = calibration_replicates(counts["calibration_class_wise"], resampler)
-        ends["ece"] = basic_bounds(values["ece"], replicates)
+        n, right, confident = (counts["calibration_class_wise"][..., i] for i in range(3))
+        ends["ece"] = class_bounds(n, right, confident / CONFIDENCE_UNITS)
     return {name: estimates(column, *ends.get(name, ())) for name, column in values.items()}
 
 
@@ -136,20 +128,6 @@ def both_labels(run: Run) -> dict[str, Array]:
         "ranking": np.concatenate([ranking[:, ::-1, ::-1], ranking]),
         "calibration_class_wise": np.concatenate([other, bins]),
     }
-
-
-def calibration_replicates(counts: Array, resampler: Resampler) -> Array:
-    """Return expected calibration errors of replicates of counts [K, bins, 3], float64 [r, K]; NaN where undefined."""
-    n, right, confident = (counts[..., i].astype(np.float64) for i in range(3))
-    confidence = np.divide(confident / CONFIDENCE_UNITS, n, where=n > 0, out=np.zeros_like(n))
-
-    def errors(draw: Array) -> Array:
-        drawn = draw.sum(2)
-        gaps = np.abs(draw[:, :, 0] - drawn * confidence).sum(2)
-        whole = drawn.sum(2)
-        return np.asarray(np.divide(gaps, whole, where=whole > 0, out=np.full(whole.shape, np.nan)))
-
-    return resampler.replicate(np.stack([right, n - right], 1), errors, "calibration class-wise")
 
 
 def _ratio(part: Array, whole: Array) -> Array:

@@ -10,7 +10,10 @@ FORMAT = 1
 
 
 class Estimate(TypedDict):
-    """A number with its 95% interval; Wilson's for proportions, a Poisson bootstrap's for the rest."""
+    """A number with its 95% interval.
+
+    Wilson's for proportions, ``calibration_bounds``'s for calibration errors, a Poisson bootstrap's for the rest.
+    """
 
     value: float | None
     low: float | None
@@ -42,14 +45,16 @@ class Imbalance(TypedDict):
 
 
 class ClassLoss(TypedDict):
-    """One loss at the labels of a class."""
+    """One loss at the labels of a class (multilabel: at all decisions about it, positive and negative)."""
 
     mean: Estimate
     p50: float | None
     p90: float | None
     p99: float | None
-    share: float | None  # of the whole loss
-    share_ratio: Estimate  # loss share / label share; 1 where a class carries what its size says
+    share: float | None  # of the whole finite loss; None where none of the class's is finite
+    # share / the class's share of what was summed: labels, positions or (multilabel) decisions with a finite loss, all
+    # of them for a region loss; 1 where a class carries what its size says
+    share_ratio: Estimate
 
 
 class ClassRow(TypedDict):
@@ -331,7 +336,7 @@ class Provenance(TypedDict):
     started: str
     seconds: float
     failure: str | None
-    notes: list[str]  # what could not be computed and why
+    notes: list[str]  # what could not be computed and why, and at which classes losses are infinite
 
 
 class Report(TypedDict):

@@ -246,17 +246,3 @@ def widened_bounds(values: Array, low: Array, high: Array, n: Array) -> tuple[Ar
     factor = student / Z * np.sqrt((freedom + 1) / freedom)
     factor = np.where(np.asarray(n) > 1, factor, np.nan)
     return values - (values - low) * factor, values + (high - values) * factor
-
-
-def basic_bounds(values: Array, replicates: Array) -> tuple[Array, Array]:
-    """Return the interval 2 value - quantiles of the replicates, for a number >= 0 that chance makes larger.
-
-    A calibration error of few samples is too large, and that of their replicates too large once more, by about as much;
-    the basic bootstrap takes both off. The interval ends at 0 and is made to hold the value.
-
-    Args:
-        values: float64 [...].
-        replicates: float64 [r, ...].
-    """
-    low, high = percentile_bounds(replicates)
-    return np.clip(2 * values - high, 0, values), np.maximum(2 * values - low, values)

@@ -184,6 +184,8 @@ def _document(
     watcher: Watcher,
 ) -> "Report":
     # here: they compute, and a condition that cannot be read is answered before
+    from evaltool.report.class_losses import infinite_notes
+    from evaltool.report.class_table import class_table
     from evaltool.report.comparison import comparison_of
     from evaltool.report.numbers import numbers_of
     from evaltool.report.predictions import predictions_of, with_predictions
@@ -203,7 +205,8 @@ def _document(
     if other is not None:
         groups = (document["groups"] or {"rows": []})["rows"]
         document["comparison"] = comparison_of(run, other, groups=groups, watcher=watcher)
-    document["provenance"] = provenance_of(run, report_command=command, notes=found["notes"])
+    notes = [*found["notes"], *infinite_notes(run, class_table(run))]
+    document["provenance"] = provenance_of(run, report_command=command, notes=notes)
     document["verdict"] = verdict_of(document)
     return {key: document[key] for key in _KEYS}  # type: ignore[return-value]
 

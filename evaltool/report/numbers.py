@@ -60,7 +60,7 @@ def numbers_of(run: Run, *, train_counts: Sequence[float] | None = None, split: 
     independent = run.task != "segmentation"
     counts = both_labels(run)
     bounds = ranking_bounds(counts["ranking"], resampler) if independent and counts else None
-    metrics = class_metrics(run, bounds, independent=independent, resampler=resampler)
+    metrics = class_metrics(run, bounds, independent=independent)
     of_classes, of_groups = class_losses(run, table, scan, [group.classes for group in groups], resampler)
     return numbers | {
         "rates": rates_of(run, table, scan, bounds, resampler),

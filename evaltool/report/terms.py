@@ -21,8 +21,10 @@ TERMS = {
     "ECE": "Expected calibration error: mean distance between confidence and accuracy over bins of confidence.",
     "class-wise ECE": "Calibration error of each class's own probability, averaged over classes.",
     "Brier": "Mean squared distance between probabilities and labels; 0 is best.",
-    "loss share": "Part of the whole loss that falls on the labels of a class.",
-    "loss share ratio": "Loss share over label share: above 1 where a class is harder than its size says.",
+    "loss share": "Part of the whole loss that falls on the labels of a class; of multilabel, on all decisions about "
+    "it, positive and negative.",
+    "loss share ratio": "Loss share over the share of the labels (of multilabel: of the decisions) that it adds up: "
+    "above 1 where a class is harder than its size says.",
     "mean loss": "Mean of the loss over the labels of a class.",
     "p50": "Median of the loss over the labels of a class.",
     "p90": "90% of the labels of a class have a smaller loss.",

@@ -15,7 +15,8 @@ def thresholds_of(ranking: Array, now: Array) -> list[Threshold]:
     """Return the best threshold of each class, chosen on the very rows it is measured on.
 
     A row is predicted positive where its probability is at least the threshold.  Where no edge does better than 0.5, it
-    is 0.5; the edges lie 64 / B nats apart.
+    is 0.5; the edges lie 64 / B nats apart.  Of edges with nothing between them, that predict the same rows, it is the
+    middle in log-odds, as far from the rows on either side, and 0.5 where that lies among them.
 
     Args:
         ranking: int64 [K, 2, B], negatives and positives of each class by bins of the log-odds.
@@ -45,9 +46,7 @@ def _threshold(index: int, negatives: Array, positives: Array, both: int, predic
     if scores[best] <= before:
         threshold, after, hits, size = 0.5, before, both, predicted
     else:
-        edge = -RANGE + 2 * RANGE * best / len(found)
-        # all below the first edge are in the first bin
-        threshold = 0.0 if best == 0 else float(1 / (1 + np.exp(-edge)))
+        threshold = _middle(np.flatnonzero(taken == taken[best]), len(found))
         after, hits, size = float(scores[best]), int(found[best]), int(taken[best])
     return {
         "index": index,
@@ -57,3 +56,18 @@ def _threshold(index: int, negatives: Array, positives: Array, both: int, predic
         "recall_after": hits / labelled,
         "precision_after": hits / size if size else None,
     }
+
+
+def _middle(edges: Array, bins: int) -> float:
+    """Return the threshold in the middle of edges that predict the same rows, a probability.
+
+    Args:
+        edges: int64 [k], consecutive, by their number.
+        bins: how many there are.
+    """
+    first, last = (-RANGE + 2 * RANGE * float(edge) / bins for edge in (edges[0], edges[-1]))
+    if first <= 0 <= last:
+        return 0.5
+    if last == -RANGE:
+        return 0.0  # there are rows in the first bin, which holds whatever lies below
+    return float(1 / (1 + np.exp(-(first + last) / 2)))

@@ -5,7 +5,6 @@ import pytest
 
 from evaltool.report.intervals import (
     Resampler,
-    basic_bounds,
     estimate,
     f1_bounds,
     mean_f1,
@@ -132,10 +131,3 @@ def test_percentiles_are_those_of_numpy_without_the_undefined(rng):
     expected = np.nanquantile(replicates, [0.025, 0.975], axis=0)
     expected[:, 3] = np.nan
     np.testing.assert_allclose([low, high], expected, rtol=1e-12)
-
-
-def test_a_calibration_error_of_chance_alone_has_an_interval_that_reaches_0(rng):
-    replicates = np.abs(rng.normal(0.05, 0.01, (200, 1)))
-    low, high = basic_bounds(np.array([0.02]), replicates)
-    assert low == 0
-    assert high == 0.02

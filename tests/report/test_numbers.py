@@ -10,6 +10,8 @@ from scipy.stats import power_divergence
 
 import evaltool
 from evaltool.metrics import AUROC, AveragePrecision
+from evaltool.report.class_losses import infinite_notes
+from evaltool.report.class_table import class_table
 from evaltool.report.numbers import numbers_of
 from evaltool.run.reader import open_run
 from tests.report.problems import binary, long_tail, multilabel, scored, segmentation
@@ -315,6 +317,49 @@ def test_multilabel_has_a_row_for_each_label(rng):
     of_samples = ((preds > 0) == labels).mean(1)
     width = 2 * 1.96 * of_samples.std() / np.sqrt(len(labels))
     assert accuracy["high"] - accuracy["low"] == pytest.approx(width, rel=0.2)  # 200 replicates
+
+
+def test_labels_with_the_same_errors_have_a_share_ratio_of_1_however_rare(rng):
+    """Multilabel sums the loss of all decisions about a label, so decisions are what its share is held against."""
+    labels = (rng.uniform(size=(4000, 4)) < [0.5, 0.3, 0.05, 0.01]).astype(int)
+    preds = rng.normal(size=labels.shape) + np.where(labels == 1, 2.5, -2.5)
+    run = scored(preds, np.where(rng.uniform(size=labels.shape) < [0, 0, 0, 0.5], -100, labels), losses=["bce", "dice"])
+    rows = numbers_of(run)["classes"]
+    ratios = [row["losses"]["bce"]["share_ratio"]["value"] for row in rows]
+    assert max(abs(ratio - 1) for ratio in ratios) < 0.2
+    own = [row["losses"]["bce"]["share"] for row in rows]
+    decisions = [4000, 4000, 4000, run.state["class_loss_count"][0][3]]
+    np.testing.assert_allclose(ratios, np.array(own) / (np.array(decisions) / sum(decisions)), rtol=1e-12)
+
+
+def test_infinite_losses_do_not_make_a_class_look_best(rng):
+    preds, labels = rng.normal(size=(600, 3)).astype(np.float32), np.arange(600) % 3
+    preds[labels == 2, 2] = np.where(np.arange(200) < 150, -np.inf, -2)
+    result = evaltool.score(preds, labels, losses=["ce"], preds_are="logits", max_bad=1.0)
+    table = columns(open_run(result))
+    values_of, finite = table["ce"].astype(float), np.isfinite(table["ce"])
+    assert (~finite).sum() == 150
+    document = evaltool.report(result).document
+    for c, row in enumerate(document["classes"]):
+        own = finite & (table["label"] == c)
+        expected = values_of[own].mean() / values_of[finite].mean()
+        assert row["losses"]["ce"]["share_ratio"]["value"] == pytest.approx(expected, rel=1e-12)
+    assert document["classes"][2]["losses"]["ce"]["share_ratio"]["value"] > 1
+    assert (
+        "ce is infinite at 150 of the 200 labels of class 2: means, shares and ratios leave them out"
+        in (document["provenance"]["notes"])
+    )
+    preds[labels == 2, 2] = -np.inf
+    document = evaltool.report(evaltool.score(preds, labels, losses=["ce"], preds_are="logits", max_bad=1.0)).document
+    loss = document["classes"][2]["losses"]["ce"]
+    assert (loss["share"], loss["share_ratio"], loss["mean"]) == (None, NONE, NONE)
+    assert any("200 of the 200 labels of class 2" in note for note in document["provenance"]["notes"])
+
+
+@pytest.mark.parametrize("made", [binary, long_tail, multilabel, segmentation])
+def test_finite_losses_have_no_note(rng, made):
+    run = scored(*made(rng), losses=["dice", "bce" if made in (binary, multilabel) else "ce"])
+    assert infinite_notes(run, class_table(run)) == []
 
 
 def test_segmentation_has_intervals_of_images_alone(rng):

@@ -209,6 +209,21 @@ def test_thresholds_beat_every_other_edge(rng):
     assert nothing["f1_after"] == pytest.approx(f1_score(labels[:400, 0], np.ones(400)))
 
 
+def test_a_threshold_keeps_away_from_the_rows_on_either_side():
+    """Any threshold in the gap has the same F1 on these rows; one at its edge has not on the next ones."""
+    preds = np.concatenate([np.linspace(-9, -6.456, 50), np.linspace(-3.82, -1, 50)])
+    row = found_of(preds, np.repeat([0, 1], 50), task="binary")["advice"]["thresholds"][0]
+    assert scipy.special.logit(row["threshold"]) == pytest.approx((-6.456 - 3.82) / 2, abs=64 / 4096)
+    assert row["f1_after"] == 1
+    even = found_of(np.zeros(400), np.arange(400) % 2, task="binary")["advice"]["thresholds"][0]
+    assert even["threshold"] == 0.5
+    assert even["f1_after"] == pytest.approx(2 / 3)
+    far = found_of(np.full(400, -40.0), np.arange(400) % 2, task="binary")["advice"]["thresholds"][0]
+    assert far["threshold"] == 0  # nothing above it would take rows below the first edge
+    low = found_of(np.full(400, -10.0), np.arange(400) % 2, task="binary")["advice"]["thresholds"][0]
+    assert 0 < low["threshold"] < scipy.special.expit(-10.0)
+
+
 def test_calibration_is_that_of_the_run(problem):
     preds, labels = problem
     found = found_of(preds, labels)["calibration"]
