@@ -22,7 +22,9 @@ from evaltool.report.intervals import Z
 Array = np.ndarray[Any, Any]
 
 SCALES = np.linspace(0, 2, 81)  # of the gaps that were seen, for the low end
-erf = np.frompyfunc(math.erf, 1, 1)
+SKEWNESS = 0.9953  # of |X|, X normal around 0; around another mean it is smaller
+RATIOS = np.linspace(0, 8, 8001)
+INSIDE = np.array([math.erf(ratio / math.sqrt(2)) for ratio in RATIOS])  # P(|X| < ratio), 2e-7 off between its points
 
 
 class Errors(NamedTuple):
@@ -32,6 +34,7 @@ class Errors(NamedTuple):
     true: Array  # [S, K], at each scale of the gaps
     mean: Array  # [S, K], expected of such a model
     variance: Array  # [S, K]
+    third: Array  # [S, K], central moment
     spread: Array  # [K], variance for the high end
 
 
@@ -69,9 +72,10 @@ def mean_bounds(n: Array, right: Array, confidence: Array, *, softmax: bool) -> 
         return math.nan, math.nan
     of = _errors(n[known], right[known], confidence[known])
     together = size / (size - 1) if softmax and size > 1 else 1.0
-    means = [part.mean(-1, keepdims=True) for part in (of.seen, of.true, of.mean)]
-    variances = [part.mean(-1, keepdims=True) * together / size for part in (of.variance, of.spread)]
-    low, high = _ends(Errors(*means, *variances))
+    seen, true, mean = (part.mean(-1, keepdims=True) for part in (of.seen, of.true, of.mean))
+    variance, spread = (part.mean(-1, keepdims=True) * together / size for part in (of.variance, of.spread))
+    third = of.third.mean(-1, keepdims=True) * together**1.5 / size**2
+    low, high = _ends(Errors(seen, true, mean, variance, third, spread))
     return float(low[0]), float(high[0])
 
 
@@ -88,25 +92,31 @@ def _errors(n: Array, right: Array, confidence: Array) -> Errors:
 
     # the part of a gap that its variance does not account for
     own = np.sign(gap) * np.sqrt(np.maximum(gap**2 - cases * believed * (1 - believed), 0))
-    true, mean, variance = [], [], []
+    true, mean, variance, third = [], [], [], []
     for scale in SCALES:
         chance = np.clip(believed + scale * own / cases, 0, 1)
         size, spread = folded_normal(scale * own, cases * chance * (1 - chance))
         true.append(summed(np.abs(scale * own)))
         mean.append(summed(size))
         variance.append(summed(spread, 2))
+        third.append(summed(SKEWNESS * spread**1.5, 3))
     # the middle of Wilson's interval, not the share itself: of a bin that is all right that would vary by nothing
     middle = (hits + Z**2 / 2) / (cases + Z**2)
     widest = cases * middle * (1 - middle)
     # a gap of 0 may be one of a standard deviation, and then its size varies by more
     _, spread = folded_normal(np.abs(gap) + np.sqrt(widest), widest)
-    return Errors(summed(np.abs(gap)), np.stack(true), np.stack(mean), np.stack(variance), summed(spread, 2))
+    return Errors(
+        summed(np.abs(gap)), np.stack(true), np.stack(mean), np.stack(variance), np.stack(third), summed(spread, 2)
+    )
 
 
 def _ends(of: Errors) -> tuple[Array, Array]:
     """Return the ends of the intervals, float64 [K]."""
-    # rounding alone: a model that is always right and sure errs by 0 and varies by 0
-    holds = of.mean + Z * np.sqrt(of.variance) >= of.seen - 1e-12
+    # Cornish and Fisher's term for the skewness, which is large where one bin has most cases
+    skewed = np.divide(of.third, of.variance, where=of.variance > 0, out=np.zeros_like(of.third))
+    most = of.mean + Z * np.sqrt(of.variance) + (Z**2 - 1) / 6 * skewed
+    # less rounding: a model that is always right and sure errs by 0 and varies by 0
+    holds = most >= of.seen - 1e-12
     first = np.where(holds.any(0), holds.argmax(0), len(SCALES))
     low = np.take_along_axis(of.true, np.maximum(first - 1, 0)[None], 0)[0]
     return np.minimum(low, of.seen), of.seen + Z * np.sqrt(of.spread)
@@ -119,7 +129,7 @@ def folded_normal(mean: Array, variance: Array) -> tuple[Array, Array]:
     [[0.7979, 3.0], [0.3634, 0.0]]
     """
     deviation, size = np.sqrt(variance), np.abs(mean)
-    ratio = np.minimum(np.divide(size, deviation, where=deviation > 0, out=np.full(size.shape, np.inf)), 30.0)
-    inside = erf(ratio / math.sqrt(2)).astype(np.float64)
-    folded = deviation * math.sqrt(2 / math.pi) * np.exp(-(ratio**2) / 2) + size * inside
+    ratio = np.divide(size, deviation, where=deviation > 0, out=np.full(size.shape, RATIOS[-1]))
+    ratio = np.minimum(ratio, RATIOS[-1])
+    folded = deviation * math.sqrt(2 / math.pi) * np.exp(-(ratio**2) / 2) + size * np.interp(ratio, RATIOS, INSIDE)
     return folded, np.maximum(size**2 + variance - folded**2, 0.0)

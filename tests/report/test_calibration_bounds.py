@@ -41,12 +41,12 @@ def counted(rng, n, sharpness, *, classes=3, top=True):
     ],
 )
 def test_the_interval_of_a_calibration_error_covers(n, sharpness, options):
-    truth = float(expected_error(counted(np.random.default_rng(99), 500_000, sharpness, **options)))
+    truth = float(expected_error(counted(np.random.default_rng(99), 200_000, sharpness, **options)))
     found = [
         ece_interval(counted(np.random.default_rng([1, i]), n, sharpness, **options), softmax=bool(options))
-        for i in range(300)
+        for i in range(200)
     ]
-    slack = 1e-3 if sharpness == 1 else 0.0  # the truth of a calibrated model is 0, but for these draws
+    slack = 2e-3 if sharpness == 1 else 0.0  # the truth of a calibrated model is 0, but for these draws
     covered = np.mean([row["low"] - slack <= truth <= row["high"] for row in found])
     assert covered >= 0.93
     assert all(row["low"] <= row["value"] <= row["high"] for row in found)
@@ -61,12 +61,12 @@ def test_the_interval_of_each_class_covers(sharpness):
     def of(counts):
         return counts[..., 0], counts[..., 1], counts[..., 2] * UNIT
 
-    whole = counted(np.random.default_rng(99), 500_000, sharpness, classes=5, top=False)
+    whole = counted(np.random.default_rng(99), 200_000, sharpness, classes=5, top=False)
     truth = np.array([expected_error(counts[None]) for counts in whole])
     covered = []
     for i in range(200):
         low, high = class_bounds(*of(counted(np.random.default_rng([1, i]), 200, sharpness, classes=5, top=False)))
-        covered.append((low - 1e-3 <= truth) & (truth <= high))
+        covered.append((low - 2e-3 <= truth) & (truth <= high))
     assert np.mean(covered) >= 0.93
 
 
