@@ -228,6 +228,26 @@ def test_tabs_and_filters_show_what_they_say(open_page, listed):
     assert order == expected[:10]
 
 
+def test_a_filter_opens_at_the_first_undecided_sample_unless_this_one_stays(open_page, listed):
+    mined, url = listed
+    labels = [mined.run.class_names[row["label"]] for row in mined.rows()]
+    cats = [row for row, label in enumerate(labels) if label == "cat"]
+    page = open_page(url)
+    page.click(f"#cards li:nth-child({cats[0] + 1})")
+    press(page, "k")
+    page.click(f"#cards li:nth-child({max(row for row in range(40) if row not in cats) + 1})")
+    page.select_option("#filter-label", "cat")
+    assert where(page) == "2"  # the first one is decided
+    assert page.inner_text("#sample-name") == f"#{cats[1]}"
+    page.click("#clear")
+    assert page.inner_text("#sample-name") == f"#{cats[1]}"
+    page.click("[data-set=class]")
+    page.locator("#tabs [role=tab]", has_text="cat").click()
+    assert page.inner_text("#sample-name") == f"#{cats[1]}"
+    page.locator("#tabs [role=tab]", has_text="dog").click()
+    assert where(page) == "1"
+
+
 def test_the_undecided_ones_leave_as_they_are_decided(open_page, listed):
     page = open_page(listed[1])
     page.select_option("#filter-state", "open")

@@ -110,7 +110,7 @@ function start() {
   chooseShown();
   showCards();
   showProgress();
-  select(view.shown.find((sample) => !store.of(sample)) ?? view.shown[0]);
+  select(firstOpen());
   document.addEventListener("keydown", onKey);
   document.addEventListener("pointerdown", () => (byPointer = true));
   // chosen with the pointer, a filter gives the keys back; with the keyboard, one goes on choosing
