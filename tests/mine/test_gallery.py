@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import shutil
 from collections import Counter
 
@@ -77,7 +78,7 @@ def shown(page):
 def names_in_sight(page):
     """Return the names on the first ten cards, once these are filled."""
     first = "[...document.querySelectorAll('#cards > li:nth-child(-n+10)')]"
-    page.wait_for_function(f"{first}.every(li => li.querySelector('.name'))")
+    page.locator("#cards > li:nth-child(-n+10):not(:has(.name))").first.wait_for(state="detached")
     return page.evaluate(f"{first}.map(li => li.querySelector('.name').textContent)")
 
 
@@ -85,15 +86,17 @@ def saved(page):
     """Press D and return the rows of the CSV, and its text."""
     with page.expect_download() as download:
         page.keyboard.press("d")
+        if page.locator("#ask").is_visible():
+            page.click("#nameless")
     text = download.value.path().read_bytes().decode()
-    assert download.value.suggested_filename == "list.decisions.csv"
+    assert re.fullmatch(r"list\.decisions(\.[a-z-]+)?\.csv", download.value.suggested_filename)
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     return rows, text
 
 
 def load(page, text, name="list.decisions.csv"):
     page.set_input_files("#load-file", {"name": name, "mimeType": "text/csv", "buffer": text.encode()})
-    page.wait_for_function("document.getElementById('toast').classList.contains('up')")
+    page.locator("#toast.up").wait_for()
     return page.inner_text("#toast")
 
 
@@ -126,6 +129,39 @@ def test_every_key_decides_what_the_csv_then_says(open_page, listed):
     # 1 accepted and 1 relabelled of 3 judged; Wilson's intervals computed by hand
     assert "accepted 1 of 3: 33 % (6–79 %)" in page.inner_text("#precision").replace("\xa0", " ")
     assert "labels wrong 2 of 3: 67 % (21–94 %)" in page.inner_text("#precision").replace("\xa0", " ")
+
+
+def test_a_name_typed_late_stands_on_all_that_was_decided_before(open_page, listed):
+    page = open_page(listed[1])
+    press(page, "k", "u")
+    page.fill("#reviewer", "Dana Ö'Neil")
+    press(page, "Enter", "a", "k")  # none of them goes into the field
+    assert page.input_value("#reviewer") == "Dana Ö'Neil"
+    press(page, "p", "p", "p", "p")
+    assert page.inner_text("#decision") == "Kept by Dana Ö'Neil"
+    decided, _ = saved(page)
+    assert [row["reviewer"] for row in decided] == ["Dana Ö'Neil"] * 4
+
+
+def test_a_download_without_a_name_asks_for_one(open_page, browser, listed):
+    page = open_page(listed[1])
+    press(page, "k", "d")
+    assert page.locator("#ask").is_visible()
+    assert page.evaluate("document.activeElement.id") == "reviewer"
+    page.keyboard.type("Dana Ö'Neil")
+    with page.expect_download() as download:
+        press(page, "Enter")
+    assert download.value.suggested_filename == "list.decisions.dana-o-neil.csv"
+    assert "Dana Ö'Neil" in download.value.path().read_text("utf-8")
+    assert not page.locator("#ask").is_visible()
+    page = open_page(listed[1], context=browser.new_context())
+    press(page, "k")
+    _, text = saved(page)
+    page = open_page(listed[1], context=browser.new_context())
+    load(page, text)
+    page.fill("#reviewer", "Bo")
+    press(page, "Enter")
+    assert [row["reviewer"] for row in saved(page)[0]] == [""]  # somebody else's
 
 
 def test_keys_move_undo_and_explain(open_page, listed):
@@ -434,6 +470,20 @@ def test_a_filter_chosen_with_the_pointer_gives_the_keys_back(open_page, listed)
     page.select_option("#filter-state", "open")
     press(page, "a")
     assert shown(page) == 39
+
+
+def test_a_tab_clicked_gives_the_keys_back_and_one_reached_by_keys_keeps_them(open_page, listed):
+    page = open_page(listed[1])
+    page.click("[data-set=class]")
+    tab = page.locator("#tabs [role=tab]").nth(1)
+    tab.click()
+    press(page, "ArrowRight")
+    assert where(page) == "2"
+    assert tab.get_attribute("aria-selected") == "true"
+    tab.focus()
+    press(page, "ArrowRight")
+    assert page.locator("#tabs [role=tab]").nth(2).get_attribute("aria-selected") == "true"
+    assert where(page) == "1"
 
 
 def test_the_keys_of_the_slider_move_the_slider(open_page, tmp_path):

@@ -16,7 +16,7 @@ const KEYS = {
   1: () => toggleMask("label"),
   2: () => toggleMask("prediction"),
   3: () => toggleMask("disagreement"),
-  d: () => (byId("download").disabled ? announce("Nothing is decided yet.") : download()),
+  d: askDownload,
   "/": () => byId("filter-text").focus(),
   "?": () => byId("help").showModal(),
 };
@@ -32,6 +32,10 @@ function onKey(event) {
   byPointer = false;
   const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   if (event.key === "Escape" && event.target.matches("input, select")) event.target.blur();
+  if (event.key === "Enter" && event.target.matches("#reviewer, #filter-text")) {
+    event.target.blur();
+    if (event.target.id === "reviewer" && !byId("ask").hidden && store.reviewer()) download();
+  }
   if (isTyping(event.target)) return;
   if (event.target.type === "range" && event.key.length > 1) return; // the keys that move it
   if (name === "z" && (event.ctrlKey || event.metaKey) && !event.shiftKey) {
@@ -55,7 +59,8 @@ function setUpButtons() {
     next: () => step(1),
     previous: () => step(-1),
     undo,
-    download,
+    download: askDownload,
+    nameless: download,
     "show-help": () => byId("help").showModal(),
     load: () => byId("load-file").click(),
   };
@@ -89,9 +94,10 @@ function setUpReviewer() {
   try {
     input.value = localStorage.getItem(REVIEWER_KEY) ?? "";
   } catch {
-    return; // the store says that nothing is kept
+    // the store says that nothing is kept
   }
   input.addEventListener("change", () => {
+    nameGiven();
     try {
       localStorage.setItem(REVIEWER_KEY, input.value.trim());
     } catch (error) {
@@ -115,6 +121,8 @@ function start() {
   document.addEventListener("pointerdown", () => (byPointer = true));
   // chosen with the pointer, a filter gives the keys back; with the keyboard, one goes on choosing
   document.addEventListener("change", ({ target }) => byPointer && target.matches("select") && target.blur());
+  // and so does a tab: its arrow keys are for those who came to it with the keyboard
+  document.addEventListener("click", ({ target }) => byPointer && target.closest("[role=tab]")?.blur());
   // the same page in another tab
   window.addEventListener("storage", (event) => {
     if (event.key !== STORE_KEY) return;
