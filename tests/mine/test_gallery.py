@@ -256,8 +256,8 @@ def test_tabs_and_filters_show_what_they_say(open_page, listed):
     assert page.inner_text("#why") == "reason 17"
     page.fill("#filter-text", "no such thing")
     assert page.locator("#nothing").is_visible()
-    assert not page.locator("#detail").is_visible()
-    page.click("#clear")
+    assert page.inner_text("#detail") == "No sample to decide."
+    page.click("#clear-all")
     page.select_option("#sort", "loss:ce")
     order = names_in_sight(page)
     expected = [f"#{row['index']}" for row in sorted(rows, key=lambda row: -row["ce"])]
@@ -346,7 +346,21 @@ def test_what_does_not_fit_in_a_csv_is_named(open_page, listed):
         f"0 decisions read from list.decisions.csv. 3 do not fit: row 2: sample 0 is labelled {label} here and zebra "
         "there; row 3: sample 999 is not in this list; row 4: unknown decision drop."
     )
-    assert "it has no column index" in load(page, "a,b\r\n1,2\r\n", "other.csv")
+    assert "it has no column decision" in load(page, "a,b\r\n1,2\r\n", "other.csv")
+
+
+def test_a_csv_of_three_columns_is_read(open_page, browser, tmp_path):
+    mined = multiclass(ids=[f"p{row}" for row in range(40)])
+    name = next(n for n in mined.run.class_names if n != mined.run.class_names[mined.rows()[1]["label"]])
+    url = written(tmp_path, mined)
+    for key, cells in (("index", ("0", "1", "2")), ("id", ("p0", "p1", "p2"))):
+        page = open_page(url, context=browser.new_context())
+        text = f"{key},decision,new_label\n{cells[0]},Keep,\n{cells[1]},relabel,{name}\n{cells[2]},,\n999,keep,\n"
+        said = load(page, text, "mine.csv")
+        assert said == "2 decisions read from mine.csv. 1 do not fit: row 5: sample 999 is not in this list."
+        assert where(page) == "3"  # the first undecided one
+        decided, _ = saved(page)
+        assert [(row["index"], row["new_label"]) for row in decided] == [("0", ""), ("1", name)]
 
 
 def test_a_later_decision_stays_when_a_csv_is_read(open_page, listed):
@@ -484,6 +498,39 @@ def test_a_tab_clicked_gives_the_keys_back_and_one_reached_by_keys_keeps_them(op
     press(page, "ArrowRight")
     assert page.locator("#tabs [role=tab]").nth(2).get_attribute("aria-selected") == "true"
     assert where(page) == "1"
+
+
+def test_a_filter_chosen_with_the_keyboard_gives_the_keys_back_on_enter(open_page, listed):
+    page = open_page(listed[1])
+    for leave in ("Enter", "Escape"):
+        page.focus("#filter-state")
+        press(page, "a")  # the select jumps to "Accepted"
+        if page.input_value("#filter-state") != "accept":
+            press(page, "c")
+        assert page.input_value("#filter-state") == "accept"
+        assert page.locator("#nothing").is_visible()
+        press(page, leave, "a")
+        assert page.inner_text("#detail") == "No sample to decide."
+        assert "0 of 40 decided" in page.inner_text(".score")
+        page.click("#clear-all")
+        assert shown(page) == 40
+    press(page, "k")
+    assert "1 of 40 decided" in page.inner_text(".score")
+
+
+def test_up_and_down_move_by_a_row_of_cards(open_page, listed):
+    page = open_page(listed[1])
+    tops = page.evaluate("[...document.querySelectorAll('#cards > li')].map(li => li.offsetTop)")
+    columns = tops.count(tops[0])
+    assert columns > 1
+    press(page, "n", "ArrowDown")
+    assert where(page) == str(2 + columns)
+    press(page, "ArrowUp", "ArrowUp")
+    assert where(page) == "2"
+    assert page.inner_text("#toast") == "This is the first row shown."
+    for _ in range(40 // columns + 1):
+        press(page, "ArrowDown")
+    assert tops[int(where(page)) - 1] == tops[-1]
 
 
 def test_the_keys_of_the_slider_move_the_slider(open_page, tmp_path):

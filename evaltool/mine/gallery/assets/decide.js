@@ -124,6 +124,7 @@ async function loadCsv(file) {
   const newer = changes.filter(([sample, record]) => !(store.of(sample)?.time > record.time));
   if (newer.length) store.change(newer);
   afterChange(newer.map(([sample]) => sample));
+  if (newer.length) select(firstOpen());
   const words = [`${newer.length} decisions read from ${file.name}`];
   if (newer.length < changes.length) words.push(`${changes.length - newer.length} left as decided here later`);
   if (refusals.length) {

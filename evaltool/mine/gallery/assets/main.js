@@ -11,6 +11,8 @@ const KEYS = {
   p: () => step(-1),
   ArrowRight: () => step(1),
   ArrowLeft: () => step(-1),
+  ArrowDown: () => stepRow(1),
+  ArrowUp: () => stepRow(-1),
   Home: () => select(view.shown[0]),
   End: () => select(view.shown.at(-1)),
   1: () => toggleMask("label"),
@@ -20,23 +22,30 @@ const KEYS = {
   "/": () => byId("filter-text").focus(),
   "?": () => byId("help").showModal(),
 };
-const REPEATABLE = ["n", "p", "ArrowRight", "ArrowLeft"];
+const REPEATABLE = ["n", "p", "ArrowRight", "ArrowLeft", "ArrowDown", "ArrowUp"];
 
 function isTyping(target) {
   return target.matches("input:not([type=checkbox], [type=range]), select, textarea") || document.querySelector("dialog[open]");
 }
 
 let byPointer = false;
+let chosenByKey = false; // a select was changed with the keyboard and still has the keys
 
 function onKey(event) {
   byPointer = false;
   const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   if (event.key === "Escape" && event.target.matches("input, select")) event.target.blur();
+  if (event.key === "Enter" && chosenByKey && event.target.matches("select")) {
+    event.preventDefault(); // else it opens
+    event.target.blur();
+    return;
+  }
   if (event.key === "Enter" && event.target.matches("#reviewer, #filter-text")) {
     event.target.blur();
     if (event.target.id === "reviewer" && !byId("ask").hidden && store.reviewer()) download();
   }
   if (isTyping(event.target)) return;
+  if (event.target.matches(".text") && event.key.startsWith("Arrow")) return; // it scrolls
   if (event.target.type === "range" && event.key.length > 1) return; // the keys that move it
   if (name === "z" && (event.ctrlKey || event.metaKey) && !event.shiftKey) {
     event.preventDefault();
@@ -61,6 +70,7 @@ function setUpButtons() {
     undo,
     download: askDownload,
     nameless: download,
+    "clear-all": clearFilters,
     "show-help": () => byId("help").showModal(),
     load: () => byId("load-file").click(),
   };
@@ -119,8 +129,13 @@ function start() {
   select(firstOpen());
   document.addEventListener("keydown", onKey);
   document.addEventListener("pointerdown", () => (byPointer = true));
-  // chosen with the pointer, a filter gives the keys back; with the keyboard, one goes on choosing
-  document.addEventListener("change", ({ target }) => byPointer && target.matches("select") && target.blur());
+  // chosen with the pointer, a filter gives the keys back; with the keyboard, one goes on choosing until Enter or Escape
+  document.addEventListener("change", ({ target }) => {
+    if (!target.matches("select")) return;
+    if (byPointer) target.blur();
+    else chosenByKey = true;
+  });
+  document.addEventListener("focusin", () => (chosenByKey = false));
   // and so does a tab: its arrow keys are for those who came to it with the keyboard
   document.addEventListener("click", ({ target }) => byPointer && target.closest("[role=tab]")?.blur());
   // the same page in another tab
