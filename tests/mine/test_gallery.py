@@ -573,6 +573,20 @@ def test_a_number_is_corrected_by_typing_it(open_page, tmp_path):
     ]
 
 
+@pytest.mark.parametrize("width", [400, 1280])
+def test_a_long_label_hides_no_suggestion(open_page, tmp_path, width):
+    mined = multiclass(classes=["a very long name of a class " + "x" * 30, "ant", "bee", "class 16", "class 17"])
+    page = open_page(written(tmp_path, mined, images=digits(40)), width=width)
+    page.locator("#cards .suggested").first.wait_for()
+    for card in page.locator("#cards li[data-filled]").all()[:8]:
+        words, frame = card.locator(".suggested").bounding_box(), card.bounding_box()
+        assert words["height"] > 12
+        assert frame["y"] < words["y"]
+        assert words["y"] + words["height"] < frame["y"] + frame["height"]
+        label = card.locator(".label").bounding_box()
+        assert label["y"] + label["height"] <= words["y"] + 1  # above it
+
+
 @pytest.mark.parametrize("width", [320, 400, 820, 1280])
 def test_no_width_scrolls_sideways(open_page, tmp_path, width):
     ids = [f"{'unbroken' * 12}{row}" for row in range(40)]
