@@ -21,7 +21,9 @@ FIELDS = ("id", "index")
 PROBED = 256  # pictures that the range of an array's values is taken from
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MIME_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg"}
-LOSSLESS_SIDE = 128  # a thumbnail no larger than this is a PNG: blocks of JPEG would hide what small pictures show
+LOSSLESS_SIDE = 64  # a picture no larger than this is a PNG: blocks of JPEG would hide what small pictures show
+FEW_COLOURS = 32  # a drawing rather than a photograph: JPEG would blur its edges
+JPEG_QUALITY = 85
 
 
 class Picture(NamedTuple):
@@ -56,15 +58,19 @@ class Picture(NamedTuple):
     def thumbnail(self, side: int) -> tuple[bytes, str]:
         """Return the picture no larger than ``side`` x ``side`` pixels, and its MIME type.
 
+        Small pictures, drawings and what is transparent are PNG, others JPEG where that is smaller.
+
         Raises:
             EvaltoolError: the file is no picture, or this is an address.
         """
         image = self._image()
-        small = max(image.size) <= LOSSLESS_SIDE
+        if image.mode == "RGBA" and image.getextrema()[3][0] == 255:
+            image = image.convert("RGB")
+        lossless = max(image.size) <= LOSSLESS_SIDE or image.mode == "RGBA" or bool(image.getcolors(FEW_COLOURS))
         image.thumbnail((side, side))
-        if small or "A" in image.mode:
-            return _encoded(image, "PNG"), MIME_TYPES["PNG"]
-        return _encoded(image.convert("RGB"), "JPEG"), MIME_TYPES["JPEG"]
+        png = _encoded(image, "PNG")
+        jpeg = png if lossless else _encoded(image, "JPEG", quality=JPEG_QUALITY)
+        return (jpeg, MIME_TYPES["JPEG"]) if len(jpeg) < len(png) else (png, MIME_TYPES["PNG"])
 
     def data_uri(self, side: int) -> str:
         """Return the thumbnail as a ``data:`` address; of an address, itself."""
@@ -307,7 +313,7 @@ def _eight_bits(image: Any) -> Any:
     return image.convert("RGBA" if "transparency" in image.info or image.mode in ("LA", "PA") else "RGB")
 
 
-def _encoded(image: Any, kind: str) -> bytes:
+def _encoded(image: Any, kind: str, **options: int) -> bytes:
     packed = io.BytesIO()
-    image.save(packed, kind)
+    image.save(packed, kind, **options)
     return packed.getvalue()

@@ -124,13 +124,17 @@ def _reasons(
 def _named(run: Run, row: Any, value: int) -> str:
     """Return a label as a reader knows it: the class's name, of multilabel whether the class is there."""
     if run.task == "multilabel":
-        return f"with {run.class_names[row['class']]}" if value else f"without {run.class_names[row['class']]}"
+        return f'"{run.class_names[row["class"]]}" present' if value else f'"{run.class_names[row["class"]]}" absent'
     return run.class_names[value]
 
 
 def _of_label(run: Run, row: Any, transitions: Array | None) -> str:
     label, other = (_named(run, row, int(row[name])) for name in ("label", "suggested"))
     text = f"labelled {label}, but {other} has probability {_share(row['p_suggested'])}"
+    if run.task == "multilabel":
+        other = other.rpartition(" ")[2]
+        text = f"labelled {label}, but {other} with probability {_share(row['p_suggested'])}"
+        label = label.rpartition(" ")[2]
     if transitions is None:
         return text
     rates = transitions if transitions.ndim == 2 else transitions[max(int(row["class"]), 0)]
@@ -161,7 +165,11 @@ def _of_image(run: Run, value: float, ranking: Ranking, region: Region | None) -
     if region is None:
         return f"{text}; label and prediction agree everywhere"
     label, pred = run.class_names[region.label], run.class_names[region.pred]
-    return f"{text}; in the worst region {region.positions:,} positions, most labelled {label} and predicted {pred}"
+    return f"{text}; in the worst region {_positions(region.positions)}, most labelled {label} and predicted {pred}"
+
+
+def _positions(n: int) -> str:
+    return f"{n:,} position{'' if n == 1 else 's'}"
 
 
 def _share(value: float) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import shutil
 from collections import Counter
 
@@ -94,8 +95,10 @@ def saved(page):
     """Press D and return the rows of the CSV, and its text."""
     with page.expect_download() as download:
         page.keyboard.press("d")
+        if page.locator("#ask").is_visible():
+            page.click("#nameless")
     text = download.value.path().read_bytes().decode()
-    assert download.value.suggested_filename == "list.decisions.csv"
+    assert re.fullmatch(r"list\.decisions(\.[a-z-]+)?\.csv", download.value.suggested_filename)
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     return rows, text
 
@@ -135,6 +138,39 @@ def test_every_key_decides_what_the_csv_then_says(open_page, listed):
     # 1 accepted and 1 relabelled of 3 judged; Wilson's intervals computed by hand
     assert "accepted 1 of 3: 33 % (6–79 %)" in page.inner_text("#precision").replace("\xa0", " ")
     assert "labels wrong 2 of 3: 67 % (21–94 %)" in page.inner_text("#precision").replace("\xa0", " ")
+
+
+def test_a_name_typed_late_stands_on_all_that_was_decided_before(open_page, listed):
+    page = open_page(listed[1])
+    press(page, "k", "u")
+    page.fill("#reviewer", "Dana Ö'Neil")
+    press(page, "Enter", "a", "k")  # none of them goes into the field
+    assert page.input_value("#reviewer") == "Dana Ö'Neil"
+    press(page, "p", "p", "p", "p")
+    assert page.inner_text("#decision") == "Kept by Dana Ö'Neil"
+    decided, _ = saved(page)
+    assert [row["reviewer"] for row in decided] == ["Dana Ö'Neil"] * 4
+
+
+def test_a_download_without_a_name_asks_for_one(open_page, browser, listed):
+    page = open_page(listed[1])
+    press(page, "k", "d")
+    assert page.locator("#ask").is_visible()
+    assert page.evaluate("document.activeElement.id") == "reviewer"
+    page.keyboard.type("Dana Ö'Neil")
+    with page.expect_download() as download:
+        press(page, "Enter")
+    assert download.value.suggested_filename == "list.decisions.dana-o-neil.csv"
+    assert "Dana Ö'Neil" in download.value.path().read_text("utf-8")
+    assert not page.locator("#ask").is_visible()
+    page = open_page(listed[1], context=browser.new_context())
+    press(page, "k")
+    _, text = saved(page)
+    page = open_page(listed[1], context=browser.new_context())
+    load(page, text)
+    page.fill("#reviewer", "Bo")
+    press(page, "Enter")
+    assert [row["reviewer"] for row in saved(page)[0]] == [""]  # somebody else's
 
 
 def test_keys_move_undo_and_explain(open_page, listed):
@@ -229,12 +265,32 @@ def test_tabs_and_filters_show_what_they_say(open_page, listed):
     assert page.inner_text("#why") == "reason 17"
     page.fill("#filter-text", "no such thing")
     assert page.locator("#nothing").is_visible()
-    assert not page.locator("#detail").is_visible()
-    page.click("#clear")
+    assert page.inner_text("#detail") == "No sample to decide."
+    page.click("#clear-all")
     page.select_option("#sort", "loss:ce")
     order = names_in_sight(page)
     expected = [f"#{row['index']}" for row in sorted(rows, key=lambda row: -row["ce"])]
     assert order == expected[:10]
+
+
+def test_a_filter_opens_at_the_first_undecided_sample_unless_this_one_stays(open_page, listed):
+    mined, url = listed
+    labels = [mined.run.class_names[row["label"]] for row in mined.rows()]
+    cats = [row for row, label in enumerate(labels) if label == "cat"]
+    page = open_page(url)
+    page.click(f"#cards li:nth-child({cats[0] + 1})")
+    press(page, "k")
+    page.click(f"#cards li:nth-child({max(row for row in range(40) if row not in cats) + 1})")
+    page.select_option("#filter-label", "cat")
+    assert where(page) == "2"  # the first one is decided
+    assert page.inner_text("#sample-name") == f"#{cats[1]}"
+    page.click("#clear")
+    assert page.inner_text("#sample-name") == f"#{cats[1]}"
+    page.click("[data-set=class]")
+    page.locator("#tabs [role=tab]", has_text="cat").click()
+    assert page.inner_text("#sample-name") == f"#{cats[1]}"
+    page.locator("#tabs [role=tab]", has_text="dog").click()
+    assert where(page) == "1"
 
 
 def test_the_undecided_ones_leave_as_they_are_decided(open_page, listed):
@@ -299,7 +355,21 @@ def test_what_does_not_fit_in_a_csv_is_named(open_page, listed):
         f"0 decisions read from list.decisions.csv. 3 do not fit: row 2: sample 0 is labelled {label} here and zebra "
         "there; row 3: sample 999 is not in this list; row 4: unknown decision drop."
     )
-    assert "it has no column index" in load(page, "a,b\r\n1,2\r\n", "other.csv")
+    assert "it has no column decision" in load(page, "a,b\r\n1,2\r\n", "other.csv")
+
+
+def test_a_csv_of_three_columns_is_read(open_page, browser, tmp_path):
+    mined = multiclass(ids=[f"p{row}" for row in range(40)])
+    name = next(n for n in mined.run.class_names if n != mined.run.class_names[mined.rows()[1]["label"]])
+    url = written(tmp_path, mined)
+    for key, cells in (("index", ("0", "1", "2")), ("id", ("p0", "p1", "p2"))):
+        page = open_page(url, context=browser.new_context())
+        text = f"{key},decision,new_label\n{cells[0]},Keep,\n{cells[1]},relabel,{name}\n{cells[2]},,\n999,keep,\n"
+        said = load(page, text, "mine.csv")
+        assert said == "2 decisions read from mine.csv. 1 do not fit: row 5: sample 999 is not in this list."
+        assert where(page) == "3"  # the first undecided one
+        decided, _ = saved(page)
+        assert [(row["index"], row["new_label"]) for row in decided] == [("0", ""), ("1", name)]
 
 
 def test_a_later_decision_stays_when_a_csv_is_read(open_page, listed):
@@ -425,6 +495,53 @@ def test_a_filter_chosen_with_the_pointer_gives_the_keys_back(open_page, listed)
     assert shown(page) == 39
 
 
+def test_a_tab_clicked_gives_the_keys_back_and_one_reached_by_keys_keeps_them(open_page, listed):
+    page = open_page(listed[1])
+    page.click("[data-set=class]")
+    tab = page.locator("#tabs [role=tab]").nth(1)
+    tab.click()
+    press(page, "ArrowRight")
+    assert where(page) == "2"
+    assert tab.get_attribute("aria-selected") == "true"
+    tab.focus()
+    press(page, "ArrowRight")
+    assert page.locator("#tabs [role=tab]").nth(2).get_attribute("aria-selected") == "true"
+    assert where(page) == "1"
+
+
+def test_a_filter_chosen_with_the_keyboard_gives_the_keys_back_on_enter(open_page, listed):
+    page = open_page(listed[1])
+    for leave in ("Enter", "Escape"):
+        page.focus("#filter-state")
+        press(page, "a")  # the select jumps to "Accepted"
+        if page.input_value("#filter-state") != "accept":
+            press(page, "c")
+        assert page.input_value("#filter-state") == "accept"
+        assert page.locator("#nothing").is_visible()
+        press(page, leave, "a")
+        assert page.inner_text("#detail") == "No sample to decide."
+        assert "0 of 40 decided" in page.inner_text(".score")
+        page.click("#clear-all")
+        assert shown(page) == 40
+    press(page, "k")
+    assert "1 of 40 decided" in page.inner_text(".score")
+
+
+def test_up_and_down_move_by_a_row_of_cards(open_page, listed):
+    page = open_page(listed[1])
+    tops = page.evaluate("[...document.querySelectorAll('#cards > li')].map(li => li.offsetTop)")
+    columns = tops.count(tops[0])
+    assert columns > 1
+    press(page, "n", "ArrowDown")
+    assert where(page) == str(2 + columns)
+    press(page, "ArrowUp", "ArrowUp")
+    assert where(page) == "2"
+    assert page.inner_text("#toast") == "This is the first row shown."
+    for _ in range(40 // columns + 1):
+        press(page, "ArrowDown")
+    assert tops[int(where(page)) - 1] == tops[-1]
+
+
 def test_the_keys_of_the_slider_move_the_slider(open_page, tmp_path):
     page = open_page(written(tmp_path, segmentation(), images=np.zeros((6, 12, 16))))
     page.focus("#opacity")
@@ -463,6 +580,20 @@ def test_a_number_is_corrected_by_typing_it(open_page, tmp_path):
         ("0.1", "relabel", "-2.5"),
         ("-3", "keep", ""),
     ]
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_a_long_label_hides_no_suggestion(open_page, tmp_path, width):
+    mined = multiclass(classes=["a very long name of a class " + "x" * 30, "ant", "bee", "class 16", "class 17"])
+    page = open_page(written(tmp_path, mined, images=digits(40)), width=width)
+    page.locator("#cards .suggested").first.wait_for()
+    for card in page.locator("#cards li[data-filled]").all()[:8]:
+        words, frame = card.locator(".suggested").bounding_box(), card.bounding_box()
+        assert words["height"] > 12
+        assert frame["y"] < words["y"]
+        assert words["y"] + words["height"] < frame["y"] + frame["height"]
+        label = card.locator(".label").bounding_box()
+        assert label["y"] + label["height"] <= words["y"] + 1  # above it
 
 
 @pytest.mark.parametrize("width", [320, 400, 820, 1280])

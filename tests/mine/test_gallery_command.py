@@ -46,6 +46,18 @@ def test_the_command_writes_pictures_and_texts_into_the_page(tmp_path):
     assert samples[0]["size"] == [5, 6]
 
 
+def test_a_large_page_is_said_to_be_one(tmp_path, monkeypatch, capsys):
+    run = scored(tmp_path, "multiclass")
+    np.save(tmp_path / "images.npy", np.random.default_rng(0).random((60, 90, 90)))
+    options = {"top": 5, "images": tmp_path / "images.npy", "progress": "plain", "overwrite": True}
+    mine(run, gallery=tmp_path / "g.html", **options)
+    assert " MB" not in capsys.readouterr().err
+    size = (tmp_path / "g.html").stat().st_size
+    monkeypatch.setattr("evaltool.mine.gallery.asked.LARGE", size - 1)
+    mine(run, gallery=tmp_path / "g.html", **options)
+    assert f"the gallery is {round(size / 1e6)} MB: a --thumb below 128" in capsys.readouterr().err
+
+
 def test_random_controls_look_like_all_the_others(tmp_path):
     run = scored(tmp_path, "multiclass")
     mined = mine(run, top=20, random_controls=10, gallery=tmp_path / "g.html")

@@ -113,3 +113,24 @@ def test_a_file_that_is_no_picture_is_told(tmp_path):
 def test_a_missing_folder_is_told(tmp_path):
     with pytest.raises(EvaltoolError, match="no such folder of pictures"):
         Pictures(tmp_path / "none", 1)
+
+
+def mime_of(array, side=128):
+    return Pictures(array[None], 1).of({"index": 0}).thumbnail(side)[1]
+
+
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_photographs_are_jpeg_and_small_ones_drawings_and_flat_ones_png(channels):
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (128, 96, *channels), np.uint8)
+    assert mime_of(noise) == "image/jpeg"
+    assert mime_of(noise[:64, :64]) == "image/png"
+    assert mime_of(noise // 32 * 32 if not channels else (noise[..., :1] // 32 * 32).repeat(3, -1)) == "image/png"
+    assert mime_of(np.full((128, 96, *channels), 200, np.uint8)) == "image/png"
+
+
+def test_transparency_is_kept_where_there_is_any():
+    rgba = np.random.default_rng(0).integers(0, 255, (100, 90, 4), np.uint8)
+    assert mime_of(rgba) == "image/png"
+    rgba[..., 3] = 255
+    assert mime_of(rgba) == "image/jpeg"

@@ -14,6 +14,8 @@ from evaltool.progress import Watcher
 from evaltool.run.inputs import Inputs
 from evaltool.run.reader import Run
 
+LARGE = 20_000_000  # bytes of a page from which on its size is said
+
 
 class AskedGallery:
     """What a gallery is to show.
@@ -85,3 +87,17 @@ class AskedGallery:
         if page.origins:
             watcher.warned(f"the gallery loads its pictures from {', '.join(page.origins)} whenever it is open")
         return page
+
+    def tell_size(self, watcher: Watcher) -> None:
+        """Say of a written page that is slow to send around how large it is, and what makes it smaller."""
+        n_bytes = self._path.stat().st_size
+        if n_bytes <= LARGE:
+            return
+        n_megabytes = round(n_bytes / 1e6)
+        smaller = f"a --thumb below {self._thumb} makes it smaller, --link leaves picture files where they are"
+        hint = (
+            smaller
+            if self._pictures is not None and not (self._link or self._pictures.is_url)
+            else "a shorter list makes it smaller"
+        )
+        watcher.warned(f"the gallery is {n_megabytes} MB: {hint}")

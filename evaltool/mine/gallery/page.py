@@ -47,6 +47,7 @@ HELP: tuple[Key, ...] = (
     (("S",), "skip: somebody else should look"),
     (("→", "N"), "next sample"),
     (("←", "P"), "previous sample"),
+    (("↑", "↓"), "a row of cards up or down"),
     (("Home", "End"), "first and last sample shown"),
     (("Z", "Ctrl+Z"), "undo the last decision"),
     (("/",), "filter by text; Esc leaves"),

@@ -57,11 +57,14 @@ function cardCaption(sample) {
   const subject = sample.class !== null && sample.class !== undefined ? `${className(sample.class)} ` : "";
   const given = element("b", { class: sample.label === undefined ? "" : "label" });
   given.textContent = `${subject}${valueName(sample.label)}`;
+  given.title = given.textContent;
   verdict.append(given);
   if (hasSuggestion(sample)) {
+    // on a line of its own: a long label must not push it out of sight
     const suggested = element("b", { class: "suggested" });
-    suggested.textContent = valueName(sample.suggested);
-    verdict.append(" → ", suggested);
+    suggested.textContent = `→ ${valueName(sample.suggested)}`;
+    suggested.title = valueName(sample.suggested);
+    verdict.append(suggested);
   }
   const bar = sample.p_wrong === null || sample.p_wrong === undefined ? null : element("span", { class: "bar thin" });
   if (bar) {

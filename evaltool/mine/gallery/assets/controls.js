@@ -1,11 +1,13 @@
 // Tabs, filters and what they show.
 
+function firstOpen() {
+  return view.shown.find((sample) => !store.of(sample)) ?? view.shown[0];
+}
+
 function refresh() {
-  const at = view.shown.indexOf(current);
   chooseShown();
   showCards();
-  const stays = view.shown.includes(current);
-  select(stays ? current : view.shown[Math.min(Math.max(at, 0), view.shown.length - 1)], { scroll: stays });
+  select(view.shown.includes(current) ? current : firstOpen());
   byId("clear").hidden = !(view.text || view.label || view.group || view.state || view.tab);
 }
 

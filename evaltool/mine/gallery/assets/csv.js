@@ -70,31 +70,42 @@ function csvRows(text) {
 // Returns [changes, refusals]: what a CSV would change here, and for each row that does not fit, why.
 function changesOfCsv(text) {
   const [header, ...rows] = csvRows(text);
-  const missing = CSV_COLUMNS.filter((name) => !header?.includes(name));
-  if (missing.length) throw new Error(`it has no column ${missing.join(", ")}`);
+  // as `relabel apply` reads them: what people wrote by hand may have no more
+  if (!header?.includes("decision")) throw new Error("it has no column decision");
+  if (!header.includes("index") && !header.includes("id")) throw new Error("it has no column index or id");
   const changes = new Map();
   const refusals = [];
   rows.forEach((cells, number) => {
     const row = Object.fromEntries(header.map((name, column) => [name, unguarded(cells[column] ?? "")]));
+    row.decision = row.decision.trim().toLowerCase();
+    if (row.decision === "") return; // nobody decided it
     const refusal = readRow(row, changes);
     if (refusal) refusals.push(`row ${number + 2}: ${refusal}`);
   });
   return [[...changes.values()], refusals];
 }
 
+const indexOfId = new Map(samples.map(({ id, index }) => [id, index]));
+
 function readRow(row, changes) {
-  const classIndex = row.class === "" ? null : indexOfName.get(row.class);
+  const classIndex = row.class ? indexOfName.get(row.class) : null;
   if (classIndex === undefined) return `unknown class ${row.class}`;
-  const sample = sampleOfKey.get(keyOf(row.index, classIndex));
-  if (!sample) return `sample ${row.index} is not in this list`;
-  if (!Object.hasOwn(DECISIONS, row.decision)) return `unknown decision ${row.decision}`;
-  if (row.label !== valueCell(sample.label)) {
-    return `sample ${row.index} is labelled ${valueCell(sample.label)} here and ${row.label} there`;
+  if (config.by_class && classIndex === null) return "it names no class, and this list asks about one class at a time";
+  const called = row.index?.trim() || row.id;
+  const index = row.index?.trim() ? Number(row.index) : indexOfId.get(row.id);
+  const sample = sampleOfKey.get(keyOf(index, classIndex));
+  if (!sample) return `sample ${called} is not in this list`;
+  if (index !== sample.index || (row.id && sample.id !== undefined && row.id !== sample.id)) {
+    return `sample ${called} has the id ${sample.id} here and ${row.id} there`;
   }
-  const newLabel = valueOfCell(row.new_label);
+  if (!Object.hasOwn(DECISIONS, row.decision)) return `unknown decision ${row.decision}`;
+  if (row.label && row.label !== valueCell(sample.label)) {
+    return `sample ${called} is labelled ${valueCell(sample.label)} here and ${row.label} there`;
+  }
+  const newLabel = valueOfCell(row.new_label ?? "");
   const needsValue = config.values !== "whole" && ["accept", "relabel"].includes(row.decision);
   if (newLabel === undefined || (needsValue && newLabel === null)) return `no such new label: ${row.new_label}`;
-  const { decision, reviewer, time } = row;
+  const { decision, reviewer = "", time = "" } = row;
   changes.set(sample.key, [sample, { decision, new_label: newLabel, reviewer, time }]);
   return "";
 }

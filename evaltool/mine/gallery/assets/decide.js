@@ -83,9 +83,29 @@ function precisionWords({ accept, relabel, judged }) {
   return config.blind || !samples.some(canAccept) ? wrong : `${share(accept, "accepted")} · ${wrong}`;
 }
 
+// "Åsa O'Neil" -> "asa-o-neil"
+function slug(name) {
+  const bare = name.normalize("NFKD").replace(/\p{M}+/gu, "").normalize("NFC");
+  return bare.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-+|-+$/g, "");
+}
+
+function askDownload() {
+  if (byId("download").disabled) return announce("Nothing is decided yet.");
+  store.nameOwn();
+  if (!store.unnamed().length) return download();
+  byId("ask").hidden = false;
+  return byId("reviewer").focus();
+}
+
+function nameGiven() {
+  store.nameOwn();
+  if (current) showDecision();
+}
+
 function download() {
+  byId("ask").hidden = true;
   const blob = new Blob([decisionsCsv()], { type: "text/csv;charset=utf-8" });
-  const link = element("a", { download: `${config.file}.decisions.csv` });
+  const link = element("a", { download: `${[config.file, "decisions", slug(store.reviewer())].filter(Boolean).join(".")}.csv` });
   link.href = URL.createObjectURL(blob);
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
@@ -104,6 +124,7 @@ async function loadCsv(file) {
   const newer = changes.filter(([sample, record]) => !(store.of(sample)?.time > record.time));
   if (newer.length) store.change(newer);
   afterChange(newer.map(([sample]) => sample));
+  if (newer.length) select(firstOpen());
   const words = [`${newer.length} decisions read from ${file.name}`];
   if (newer.length < changes.length) words.push(`${changes.length - newer.length} left as decided here later`);
   if (refusals.length) {

@@ -28,9 +28,20 @@ function step(by) {
   else announce(by > 0 ? "This is the last sample shown." : "This is the first sample shown.");
 }
 
+// by a row of the cards as they lie; below the last whole row lies the last card
+function stepRow(by) {
+  const columns = getComputedStyle(byId("cards")).gridTemplateColumns.split(" ").length;
+  const at = view.shown.indexOf(current);
+  const last = view.shown.length - 1;
+  const isLastRow = Math.floor(at / columns) === Math.floor(last / columns);
+  if (by > 0 ? isLastRow : at < columns) return announce(`This is the ${by > 0 ? "last" : "first"} row shown.`);
+  return select(view.shown[Math.min(at + by * columns, last)]);
+}
+
 function showDetail() {
   const detail = byId("detail");
-  detail.hidden = current === null;
+  detail.hidden = false;
+  detail.classList.toggle("vacant", current === null); // the panel stays: the page does not jump
   if (current === null) return;
   const sample = current;
   byId("where").textContent = `${(view.shown.indexOf(sample) + 1).toLocaleString("en")} of ${view.shown.length.toLocaleString("en")}`;

@@ -11,28 +11,41 @@ const KEYS = {
   p: () => step(-1),
   ArrowRight: () => step(1),
   ArrowLeft: () => step(-1),
+  ArrowDown: () => stepRow(1),
+  ArrowUp: () => stepRow(-1),
   Home: () => select(view.shown[0]),
   End: () => select(view.shown.at(-1)),
   1: () => toggleMask("label"),
   2: () => toggleMask("prediction"),
   3: () => toggleMask("disagreement"),
-  d: () => (byId("download").disabled ? announce("Nothing is decided yet.") : download()),
+  d: askDownload,
   "/": () => byId("filter-text").focus(),
   "?": () => byId("help").showModal(),
 };
-const REPEATABLE = ["n", "p", "ArrowRight", "ArrowLeft"];
+const REPEATABLE = ["n", "p", "ArrowRight", "ArrowLeft", "ArrowDown", "ArrowUp"];
 
 function isTyping(target) {
   return target.matches("input:not([type=checkbox], [type=range]), select, textarea") || document.querySelector("dialog[open]");
 }
 
 let byPointer = false;
+let chosenByKey = false; // a select was changed with the keyboard and still has the keys
 
 function onKey(event) {
   byPointer = false;
   const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   if (event.key === "Escape" && event.target.matches("input, select")) event.target.blur();
+  if (event.key === "Enter" && chosenByKey && event.target.matches("select")) {
+    event.preventDefault(); // else it opens
+    event.target.blur();
+    return;
+  }
+  if (event.key === "Enter" && event.target.matches("#reviewer, #filter-text")) {
+    event.target.blur();
+    if (event.target.id === "reviewer" && !byId("ask").hidden && store.reviewer()) download();
+  }
   if (isTyping(event.target)) return;
+  if (event.target.matches(".text") && event.key.startsWith("Arrow")) return; // it scrolls
   if (event.target.type === "range" && event.key.length > 1) return; // the keys that move it
   if (name === "z" && (event.ctrlKey || event.metaKey) && !event.shiftKey) {
     event.preventDefault();
@@ -55,7 +68,9 @@ function setUpButtons() {
     next: () => step(1),
     previous: () => step(-1),
     undo,
-    download,
+    download: askDownload,
+    nameless: download,
+    "clear-all": clearFilters,
     "show-help": () => byId("help").showModal(),
     load: () => byId("load-file").click(),
   };
@@ -89,9 +104,10 @@ function setUpReviewer() {
   try {
     input.value = localStorage.getItem(REVIEWER_KEY) ?? "";
   } catch {
-    return; // the store says that nothing is kept
+    // the store says that nothing is kept
   }
   input.addEventListener("change", () => {
+    nameGiven();
     try {
       localStorage.setItem(REVIEWER_KEY, input.value.trim());
     } catch (error) {
@@ -110,11 +126,18 @@ function start() {
   chooseShown();
   showCards();
   showProgress();
-  select(view.shown.find((sample) => !store.of(sample)) ?? view.shown[0]);
+  select(firstOpen());
   document.addEventListener("keydown", onKey);
   document.addEventListener("pointerdown", () => (byPointer = true));
-  // chosen with the pointer, a filter gives the keys back; with the keyboard, one goes on choosing
-  document.addEventListener("change", ({ target }) => byPointer && target.matches("select") && target.blur());
+  // chosen with the pointer, a filter gives the keys back; with the keyboard, one goes on choosing until Enter or Escape
+  document.addEventListener("change", ({ target }) => {
+    if (!target.matches("select")) return;
+    if (byPointer) target.blur();
+    else chosenByKey = true;
+  });
+  document.addEventListener("focusin", () => (chosenByKey = false));
+  // and so does a tab: its arrow keys are for those who came to it with the keyboard
+  document.addEventListener("click", ({ target }) => byPointer && target.closest("[role=tab]")?.blur());
   // the same page in another tab
   window.addEventListener("storage", (event) => {
     if (event.key !== STORE_KEY) return;

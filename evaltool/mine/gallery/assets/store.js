@@ -4,7 +4,7 @@ const STORE_KEY = `evaltool-gallery:${config.digest}${config.blind ? ":blind" : 
 const REVIEWER_KEY = "evaltool-gallery:reviewer";
 
 const store = {
-  decisions: new Map(), // sample key -> { decision, new_label, reviewer, time }
+  decisions: new Map(), // sample key -> { decision, new_label, reviewer, time, own: made on this page }
   undoable: [], // each a list of [sample key, decision before]
   unsaved: 0, // decisions changed since the last download
   problem: "", // why nothing is kept, if nothing is
@@ -74,6 +74,17 @@ const store = {
     return byId("reviewer").value.trim();
   },
 
+  // decisions made on this page before there was a name; one read from a CSV without a name stays somebody's
+  unnamed() {
+    return [...this.decisions].filter(([, record]) => record.own && !record.reviewer);
+  },
+
+  nameOwn() {
+    const found = this.reviewer() ? this.unnamed() : [];
+    for (const [key, record] of found) this.decisions.set(key, { ...record, reviewer: this.reviewer() });
+    if (found.length) this.save();
+  },
+
   counts() {
     const counts = { accept: 0, keep: 0, relabel: 0, unsure: 0, skip: 0 };
     for (const sample of samples) {
@@ -98,5 +109,5 @@ function settled(sample, record) {
 
 function recordOf(decision, newLabel = null) {
   const time = new Date().toISOString().replace(/\.\d+Z$/, "Z");
-  return { decision, new_label: newLabel, reviewer: store.reviewer(), time };
+  return { decision, new_label: newLabel, reviewer: store.reviewer(), time, own: true };
 }
