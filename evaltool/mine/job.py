@@ -13,7 +13,7 @@ import pyarrow as pa
 from evaltool.errors import EvaltoolError
 from evaltool.mine import candidates as streams
 from evaltool.mine.feedback import SampleWeights, hard_sample, npy_bytes
-from evaltool.mine.files import check_outputs, write_files
+from evaltool.mine.files import check_outputs, check_replaced, write_files
 from evaltool.mine.filters import Filter, read_groups
 from evaltool.mine.formats import LEAVES_OUT, WRITERS, format_of
 from evaltool.mine.formats.annotation import FORMATS, SHOWN
@@ -199,6 +199,7 @@ def _outputs(options: Any) -> dict[str, Path]:
 
 def _mined(run: Run, options: Any, watcher: Watcher) -> Mined:
     files = _outputs(options)
+    check_replaced(run, options, files)
     written_as = format_of(files["output"], options.format) if "output" in files else None
     asked = None if "gallery" not in files else _gallery(run, files["gallery"], options)
     annotation = _annotation(run, files["output"], options) if written_as in FORMATS else None

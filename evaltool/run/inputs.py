@@ -15,6 +15,7 @@ from evaltool.readers import Rows, as_array, open_labels, open_preds
 from evaltool.readers.averaged import AveragedRows
 from evaltool.run.manifest import quick_digest
 from evaltool.run.reader import Run, ok_rows
+from evaltool.run.writer import FILES, LABEL_ERRORS
 from evaltool.schema import is_softmax
 
 Array = np.ndarray[Any, Any]
@@ -202,6 +203,14 @@ def _opened_preds(run: Run, record: Mapping[str, Any], given: Any) -> Rows:
     ]
     kinds, tolerances = ([part[name] for part in parts] for name in ("preds_are", "tolerance"))
     return AveragedRows(rows, kinds, softmax=record["softmax"], tolerances=tolerances)
+
+
+def files_of(run: Run) -> list[Path]:
+    """Return the files that a run consists of and those that it was scored from: no output may replace them."""
+    found = [] if run.path is None else [run.path / name for name in (*FILES, LABEL_ERRORS)]
+    for record in run.manifest["inputs"]:
+        found += [Path(part["path"]) for part in record.get("average", [record]) if part.get("path") is not None]
+    return found
 
 
 def source_of(run: Run, record: Mapping[str, Any], given: Any) -> Any:
