@@ -130,7 +130,7 @@ class Pictures:
         """Return the picture of a row, by its ``index`` and ``id``.
 
         Raises:
-            EvaltoolError: there is no such file, or several.
+            EvaltoolError: there is no such file in the folder, or several, or it is no picture.
         """
         index, key = int(row["index"]), row.get("id")
         if key is None and self._ids is not None:
@@ -155,7 +155,7 @@ class Pictures:
         wanted = str(index if key is None else key)
         exact = self.folder / wanted
         if key is not None and _is_file(exact) and self._is_inside(exact):
-            return Picture(exact.name, path=exact)
+            return Picture(exact.name, path=self._there(exact, index))
         found = self._by_stem.get(wanted, [])
         if len(found) > 1:
             raise EvaltoolError(
@@ -188,14 +188,15 @@ class Pictures:
     def _there(self, path: Path, index: int) -> Path:
         if not self._is_inside(path):
             raise EvaltoolError(
-                f"a sample's picture lies outside the folder\n  {path}: for index {index}, expected a file in "
-                f"{self.folder}\n  Mend the id, put the picture into the folder, or name a folder that holds it."
+                f"a sample has no picture\n  {path}: outside {self.folder}, for index {index}\n"
+                "  Mend the id, or name the folder that holds the picture; links that lead elsewhere do not count."
             )
         if not _is_file(path):
             raise EvaltoolError(
                 f"a sample has no picture\n  {path}: no such file, for index {index}\n"
                 "  Say how the files are called: --images 'DIR/{id}.png' or 'DIR/{index:05d}.png'."
             )
+        _opened(path).close()  # what is no picture is not handed on
         return path
 
     def _shown(self, index: int) -> Array:

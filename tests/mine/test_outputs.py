@@ -1,5 +1,6 @@
 """No output may replace what the run or the command reads."""
 
+import json
 import os
 
 import numpy as np
@@ -92,3 +93,12 @@ def test_a_pipe_is_no_output(tmp_path, run):
     for options in ({"as_weights": tmp_path / "pipe.npy"}, {"output": tmp_path / "pipe.json", "format": "coco"}):
         with pytest.raises(EvaltoolError, match="no regular file"):
             mine(run, by="ce", overwrite=True, **options)
+
+
+def test_an_absolute_id_is_relative_in_coco(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pics").mkdir()
+    Image.new("L", (4, 4)).save(tmp_path / "pics" / "a.png")
+    run = scored(tmp_path, "multiclass", 1, ids=[str(tmp_path / "pics" / "a.png")])
+    mine(run, by="ce", output="c.json", format="coco", images="pics")
+    assert json.loads((tmp_path / "c.json").read_text())["images"][0]["file_name"] == "a.png"
