@@ -44,6 +44,9 @@ class Inputs:
         preds: path, array or tensor in place of the recorded path; the same digest (a file) or shape is expected.
         labels: likewise.
 
+    Attributes:
+        are_recorded: they are the files that were scored, by their digests; of arrays nobody knows.
+
     Raises:
         EvaltoolError: they cannot be found, are others than those that were scored, or were never stored.
     """
@@ -60,6 +63,7 @@ class Inputs:
         arguments = run.manifest["arguments"]
         self.preds = _opened_preds(run, records["preds"], preds)
         self.labels = open_labels(source_of(run, records["labels"], labels))
+        self.are_recorded = _is_recorded(records["preds"], preds) and _is_recorded(records["labels"], labels)
         for role, rows in (("preds", self.preds), ("labels", self.labels)):
             _check_shape(rows, records[role], role)
         decisions = run.manifest["decisions"]
@@ -178,6 +182,14 @@ def _log_odds(preds: Array, kind: str) -> Array:
     if kind == "probs":
         return np.asarray(np.log(preds) - np.log1p(-preds))
     return np.asarray(preds - np.log(-np.expm1(preds)))
+
+
+def _is_recorded(record: Mapping[str, Any], given: Any) -> bool:
+    """Whether each file's digest is compared with the one in run.json; see ``source_of``."""
+    parts = record.get("average", [record])
+    sources = given if isinstance(given, (list, tuple)) else [given]
+    of_files = all(source is None or isinstance(source, (str, Path)) for source in sources)
+    return of_files and all(part["path"] is not None for part in parts)
 
 
 def _opened_preds(run: Run, record: Mapping[str, Any], given: Any) -> Rows:
