@@ -204,8 +204,12 @@ def _mined(run: Run, options: Any, watcher: Watcher) -> Mined:
     asked = None if "gallery" not in files else _gallery(run, files["gallery"], options)
     annotation = _annotation(run, files["output"], options) if written_as in FORMATS else None
     ids = None if options.ids is None else read_ids(options.ids, run.n_samples)
+    passing = Filter(run, options.where, options.exclude, ids)
+    groups = None if options.group_by is None else read_groups(options.group_by, run)
     ranking = ranking_of(run, options.by, options.ascending)
     watcher.decided([ranking.reason])
+    if passing.note is not None:
+        watcher.warned(passing.note)
     if written_as is not None and written_as in LEAVES_OUT:
         watcher.warned(LEAVES_OUT[written_as])
     vectors = None if options.embeddings is None else open_embeddings(options.embeddings, run.n_samples)
@@ -219,10 +223,9 @@ def _mined(run: Run, options: Any, watcher: Watcher) -> Mined:
     found = label_errors(run, inputs, watcher) if judged and inputs is not None else None
     if found is not None:
         watcher.decided([_expected(run, found)])
-    groups = None if options.group_by is None else read_groups(options.group_by, run)
     selection = Selection(run, ranking, options, found)
     weights = SampleWeights(run, ranking) if "as_weights" in files or "as_sampler" in files else None
-    _stream(run, ranking, inputs, found, vectors, selection, weights, options, watcher)
+    _stream(run, ranking, inputs, found, vectors, selection, weights, passing, watcher)
     rows, controls = selection.rows(inputs, vectors, watcher)
     rows = rows if groups is None else grouped(rows, groups)
     rows, mined = mixed(rows, controls, options.seed)
@@ -301,7 +304,7 @@ def _stream(
     embeddings: Any,
     selection: Selection,
     weights: SampleWeights | None,
-    options: Any,
+    passing: Filter,
     watcher: Watcher,
 ) -> None:
     """Take every candidate to the weights and, past the filters, to the selection."""
@@ -315,7 +318,6 @@ def _stream(
         blocks = streams.of_predictions(inputs, ranking, found, watcher)
     if embeddings is not None and ranking.word == LABEL_ERROR:
         blocks = _with_neighbours(run, blocks, embeddings)
-    passing = Filter(run, options.where, options.exclude)
     for start, stop, rows in blocks:
         if weights is not None:
             weights.add(rows)
