@@ -21,7 +21,7 @@ from evaltool.mine.label_errors import LabelErrors, label_errors
 from evaltool.mine.masks import regions_of
 from evaltool.mine.neighbours import disagreement, mean_ranks
 from evaltool.mine.ranking import LABEL_ERROR, Ranking, ranking_of
-from evaltool.mine.selection import Selection, grouped, mixed
+from evaltool.mine.selection import Selection, group_order, grouped, mixed
 from evaltool.mine.table import blind_table, mined_table
 from evaltool.mine.variety import open_embeddings
 from evaltool.progress import Watcher, opened_progress
@@ -229,6 +229,9 @@ def _mined(run: Run, options: Any, watcher: Watcher) -> Mined:
     rows, controls = selection.rows(inputs, vectors, watcher)
     rows = rows if groups is None else grouped(rows, groups)
     rows, mined = mixed(rows, controls, options.seed)
+    if groups is not None and len(controls):
+        order = group_order(rows, groups)
+        rows, mined = rows[order], mined[order]
     regions = None if run.task != "segmentation" or inputs is None else regions_of(inputs, rows["index"])
     transitions = None if found is None else found.transitions
     table = mined_table(run, rows, ranking, transitions=transitions, groups=groups, regions=regions)
