@@ -83,7 +83,7 @@ class _Reviewed:
         index = self._indices(table) if "index" in names else [None] * len(table)
         by_id: dict[Any, set[int]] = {}
         codes: set[tuple[int, int]] = set()
-        known = set()
+        known: set[tuple[Any, Any]] = set()
         for key, row, one in zip(keys, index, classes, strict=True):
             if key is not None:
                 by_id.setdefault(key, set()).add(one)

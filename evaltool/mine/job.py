@@ -174,6 +174,16 @@ def _outputs(options: Any) -> dict[str, Path]:
     if listed is not None and options.random_controls:
         files["key"] = listed.with_name(f"{listed.name}.controls.csv")
     annotated = options.format in FORMATS
+    for name, path in files.items():
+        if str(path) == "-":
+            raise EvaltoolError(
+                f"- is no file\n  --{name.replace('_', '-')} -\n  Name one, or leave -o out: the list goes to stdout."
+            )
+    if options.shown != "suggested" and not annotated:
+        raise EvaltoolError(
+            f"--shown is of the annotation formats\n  --shown {options.shown}: the list holds both labels\n"
+            f"  Leave it out, or name one of the formats {', '.join(FORMATS)}."
+        )
     if annotated and "output" not in files:
         raise EvaltoolError(f"{options.format} is no text\n  standard output\n  Name a folder or file with -o.")
     for name in ("images", "text", "blind", "thumb", "link"):
@@ -246,7 +256,9 @@ def _mined(run: Run, options: Any, watcher: Watcher) -> Mined:
         contents[files["output"]] = lambda file: WRITERS[written_as](table, file)
     if "key" in files:
         contents[files["key"]] = lambda file: WRITERS["csv"](key, file)
-    if asked is not None:
+    if asked is not None and not len(table):
+        watcher.warned("no row is on the list: no gallery is written")
+    elif asked is not None:
         page = asked.page(table, inputs, controls=bool(options.random_controls), watcher=watcher)
         contents[files["gallery"]] = lambda file: page.write(file, files["gallery"].stem)
     if weights is not None and "as_weights" in files:
