@@ -3,7 +3,7 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from evaltool.errors import EvaltoolError
@@ -47,8 +47,38 @@ def _is_alive(pid: str) -> bool:
     return True
 
 
+def check_apart(path: Path, inputs: Iterable[Path], *, option: str = "-o", what: str = "output") -> None:
+    """Raise EvaltoolError if an output would replace what is read, whatever else it may replace.
+
+    Args:
+        path: the file or folder to write.
+        inputs: files and folders that are read; nothing is written into these folders either.
+        option: what names the output.
+        what: what is written, in a word.
+    """
+    whole = path.resolve()
+    for source in inputs:
+        read = source.resolve()
+        if whole == read or read in whole.parents or whole in read.parents:
+            raise EvaltoolError(
+                f"the {what} would replace what it is made of\n  {option} {path}\n  Name another file with {option}."
+            )
+
+
+def check_regular(path: Path, *, option: str = "-o") -> None:
+    """Raise EvaltoolError if there is something other than a file: a folder, device or pipe is no place for one."""
+    if path.is_dir():
+        raise EvaltoolError(f"the output is a directory\n  {path}\n  Name a file with {option}.")
+    if path.exists() and not path.is_file():
+        raise EvaltoolError(
+            f"the output is no regular file\n  {path}: a device, pipe or socket\n  Name a file with {option}."
+        )
+
+
 def check_file(path: Path, *, overwrite: bool) -> None:
     """Raise EvaltoolError if a file must not be written."""
+    if not path.is_dir():
+        check_regular(path)
     if path.is_dir() or (path.exists() and not overwrite):
         raise EvaltoolError(f"the output exists\n  {path}\n  Pass --overwrite to replace it, or name another with -o.")
 

@@ -7,6 +7,7 @@ import click
 
 from evaltool.cli.completion import mine_by, paths
 from evaltool.cli.parameters import Positive, Share, one_or_more
+from evaltool.errors import EvaltoolError
 from evaltool.schema import PROGRESS
 
 # evaltool.mine.formats.WRITERS and annotation.FORMATS, which import pyarrow; a test compares them
@@ -166,6 +167,10 @@ def command(run: str, **options: Any) -> None:
         raise click.UsageError("--fraction 0 leaves no row.")
     if options["threshold"] != options["threshold"]:
         raise click.UsageError("--threshold nan is no number.")
+    if options["random_controls"] and not options["output"] and not options["gallery"]:
+        raise EvaltoolError(
+            "random controls need a file\n  the key that tells them is written beside it\n  Name it with -o."
+        )
     # here: --help answers without them
     from evaltool.cli.mine_view import print_list, print_mined
     from evaltool.mine.job import mine

@@ -41,16 +41,15 @@ def print_list(mined: Mined, written_as: str, file: IO[bytes]) -> None:
     """Write the whole list to a stream.
 
     Raises:
-        EvaltoolError: the rows are mixed with random ones, whose key would be lost; or the format is binary.
+        EvaltoolError: the format is binary.
     """
-    if mined.key is not None:
-        raise EvaltoolError(
-            "random controls need a file\n  the key that tells them is written beside it\n  Name it with -o."
-        )
     if written_as == "parquet" and sys.stdout.isatty():
         raise EvaltoolError("Parquet is not for a terminal\n  standard output\n  Name a file with -o.")
-    WRITERS[written_as](mined.table, file)
-    file.flush()
+    try:
+        WRITERS[written_as](mined.table, file)
+        file.flush()
+    except BrokenPipeError:  # as in `| head`: who reads has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _table(mined: Mined, console: Console) -> Table:

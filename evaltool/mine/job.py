@@ -13,7 +13,7 @@ import pyarrow as pa
 from evaltool.errors import EvaltoolError
 from evaltool.mine import candidates as streams
 from evaltool.mine.feedback import SampleWeights, hard_sample, npy_bytes
-from evaltool.mine.files import check_outputs, write_files
+from evaltool.mine.files import check_outputs, check_replaced, write_files
 from evaltool.mine.filters import Filter, read_groups
 from evaltool.mine.formats import LEAVES_OUT, WRITERS, format_of
 from evaltool.mine.formats.annotation import FORMATS, SHOWN
@@ -21,7 +21,7 @@ from evaltool.mine.label_errors import LabelErrors, label_errors
 from evaltool.mine.masks import regions_of
 from evaltool.mine.neighbours import disagreement, mean_ranks
 from evaltool.mine.ranking import LABEL_ERROR, Ranking, ranking_of
-from evaltool.mine.selection import Selection, grouped, mixed
+from evaltool.mine.selection import Selection, group_order, grouped, mixed
 from evaltool.mine.table import blind_table, mined_table
 from evaltool.mine.variety import open_embeddings
 from evaltool.progress import Watcher, opened_progress
@@ -174,6 +174,16 @@ def _outputs(options: Any) -> dict[str, Path]:
     if listed is not None and options.random_controls:
         files["key"] = listed.with_name(f"{listed.name}.controls.csv")
     annotated = options.format in FORMATS
+    for name, path in files.items():
+        if str(path) == "-":
+            raise EvaltoolError(
+                f"- is no file\n  --{name.replace('_', '-')} -\n  Name one, or leave -o out: the list goes to stdout."
+            )
+    if options.shown != "suggested" and not annotated:
+        raise EvaltoolError(
+            f"--shown is of the annotation formats\n  --shown {options.shown}: the list holds both labels\n"
+            f"  Leave it out, or name one of the formats {', '.join(FORMATS)}."
+        )
     if annotated and "output" not in files:
         raise EvaltoolError(f"{options.format} is no text\n  standard output\n  Name a folder or file with -o.")
     for name in ("images", "text", "blind", "thumb", "link"):
@@ -199,12 +209,17 @@ def _outputs(options: Any) -> dict[str, Path]:
 
 def _mined(run: Run, options: Any, watcher: Watcher) -> Mined:
     files = _outputs(options)
+    check_replaced(run, options, files)
     written_as = format_of(files["output"], options.format) if "output" in files else None
     asked = None if "gallery" not in files else _gallery(run, files["gallery"], options)
     annotation = _annotation(run, files["output"], options) if written_as in FORMATS else None
     ids = None if options.ids is None else read_ids(options.ids, run.n_samples)
+    passing = Filter(run, options.where, options.exclude, ids)
+    groups = None if options.group_by is None else read_groups(options.group_by, run)
     ranking = ranking_of(run, options.by, options.ascending)
     watcher.decided([ranking.reason])
+    if passing.note is not None:
+        watcher.warned(passing.note)
     if written_as is not None and written_as in LEAVES_OUT:
         watcher.warned(LEAVES_OUT[written_as])
     vectors = None if options.embeddings is None else open_embeddings(options.embeddings, run.n_samples)
@@ -218,13 +233,15 @@ def _mined(run: Run, options: Any, watcher: Watcher) -> Mined:
     found = label_errors(run, inputs, watcher) if judged and inputs is not None else None
     if found is not None:
         watcher.decided([_expected(run, found)])
-    groups = None if options.group_by is None else read_groups(options.group_by, run)
     selection = Selection(run, ranking, options, found)
     weights = SampleWeights(run, ranking) if "as_weights" in files or "as_sampler" in files else None
-    _stream(run, ranking, inputs, found, vectors, selection, weights, options, watcher)
+    _stream(run, ranking, inputs, found, vectors, selection, weights, passing, watcher)
     rows, controls = selection.rows(inputs, vectors, watcher)
     rows = rows if groups is None else grouped(rows, groups)
     rows, mined = mixed(rows, controls, options.seed)
+    if groups is not None and len(controls):
+        order = group_order(rows, groups)
+        rows, mined = rows[order], mined[order]
     regions = None if run.task != "segmentation" or inputs is None else regions_of(inputs, rows["index"])
     transitions = None if found is None else found.transitions
     table = mined_table(run, rows, ranking, transitions=transitions, groups=groups, regions=regions)
@@ -239,7 +256,9 @@ def _mined(run: Run, options: Any, watcher: Watcher) -> Mined:
         contents[files["output"]] = lambda file: WRITERS[written_as](table, file)
     if "key" in files:
         contents[files["key"]] = lambda file: WRITERS["csv"](key, file)
-    if asked is not None:
+    if asked is not None and not len(table):
+        watcher.warned("no row is on the list: no gallery is written")
+    elif asked is not None:
         page = asked.page(table, inputs, controls=bool(options.random_controls), watcher=watcher)
         contents[files["gallery"]] = lambda file: page.write(file, files["gallery"].stem)
     if weights is not None and "as_weights" in files:
@@ -302,7 +321,7 @@ def _stream(
     embeddings: Any,
     selection: Selection,
     weights: SampleWeights | None,
-    options: Any,
+    passing: Filter,
     watcher: Watcher,
 ) -> None:
     """Take every candidate to the weights and, past the filters, to the selection."""
@@ -316,7 +335,6 @@ def _stream(
         blocks = streams.of_predictions(inputs, ranking, found, watcher)
     if embeddings is not None and ranking.word == LABEL_ERROR:
         blocks = _with_neighbours(run, blocks, embeddings)
-    passing = Filter(run, options.where, options.exclude)
     for start, stop, rows in blocks:
         if weights is not None:
             weights.add(rows)

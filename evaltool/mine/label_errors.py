@@ -35,7 +35,7 @@ from evaltool.run.writer import LABEL_ERRORS
 
 Array = np.ndarray[Any, Any]
 
-VERSION = 2  # of the cache
+VERSION = 3  # of the cache
 MAX_CLASSES = 4096  # T takes 134 MB
 KEPT_NUMBERS = 1 << 26  # of predictions that T is fitted to: 256 MB of float32; of more rows, a hashed share
 
@@ -81,10 +81,13 @@ def classwise(block: Predictions, softmax: bool) -> tuple[Array, Array, Array]:
 
 
 def label_errors(run: Run, inputs: Inputs, watcher: Watcher) -> LabelErrors:
-    """Return the state of a run, from the run's directory if it was computed from the same inputs before."""
-    key = _key(run, inputs)
+    """Return the state of a run, from the run's directory if it was computed from the same inputs before.
+
+    Inputs that were given as arrays have no digest: for them nothing is kept, nor looked up.
+    """
+    key = _key(run, inputs) if inputs.are_recorded else None
     found = _read(run, key)
-    if found is not None:
+    if found is not None and _fits(found, run, inputs):
         return found
     found = _fitted(run, inputs, watcher)
     if key is not None:
@@ -107,7 +110,7 @@ def _fitted(run: Run, inputs: Inputs, watcher: Watcher) -> LabelErrors:
             if fits and len(rows):
                 samples.append(softmax_sample(odds[rows], labels[rows]))
         else:
-            probs = np.exp(-np.logaddexp(0, -odds))
+            probs = np.exp(-np.logaddexp(0, -np.where(valid, odds, 0)))  # rows that are not ok hold anything
             by_label = 2 * np.arange(classes) + labels
             thresholds.add(np.where(labels == 1, probs, 1 - probs)[valid], by_label[valid])
             rows = np.flatnonzero(kept & valid.any(1))
@@ -152,6 +155,18 @@ def _blocks(
     for block in inputs.blocks():
         yield (*classwise(block, softmax), block.start)
         watcher.progressed(part * total + block.start + len(block.ok), 3 * total)
+
+
+def _fits(found: LabelErrors, run: Run, inputs: Inputs) -> bool:
+    """Whether arrays that were read have the shapes of this run's."""
+    classes = run.num_classes if inputs.softmax else max(1, _columns(inputs))
+    labels = (classes,) if inputs.softmax else (2 * classes,)
+    square = (classes, classes) if inputs.softmax else (classes, 2, 2)
+    if inputs.softmax and classes > MAX_CLASSES:
+        square_fits = found.transitions is None
+    else:
+        square_fits = found.transitions is not None and found.transitions.shape == square
+    return found.softmax == inputs.softmax and square_fits and found.expected.shape == found.counts.shape == labels
 
 
 def _key(run: Run, inputs: Inputs) -> str | None:

@@ -136,7 +136,7 @@ class Pictures:
         """Return the picture of a row, by its ``index`` and ``id``.
 
         Raises:
-            EvaltoolError: there is no such file, or several.
+            EvaltoolError: there is no such file in the folder, or several, or it is no picture.
         """
         index, key = int(row["index"]), row.get("id")
         if key is None and self._ids is not None:
@@ -153,15 +153,15 @@ class Pictures:
         if self.is_url:
             url = self._pattern.format(index=index, id=urllib.parse.quote(str(key)))
             return Picture(_plain(urllib.parse.urlsplit(url).path.rpartition("/")[2] or index), url=url)
-        name = self._pattern.format(index=index, id=key)
-        return Picture(Path(name).name, path=self._there(Path(name), index))
+        path = Path(self._pattern.format(index=index, id=key))
+        return Picture(path.name, path=self._there(path, index))
 
     def _in_folder(self, index: int, key: Any) -> Picture:
         assert self.folder is not None
         wanted = str(index if key is None else key)
         exact = self.folder / wanted
-        if key is not None and exact.is_file() and exact.resolve().is_relative_to(self.folder.resolve()):
-            return Picture(exact.name, path=exact)
+        if key is not None and _is_file(exact) and self._is_inside(exact):
+            return Picture(exact.name, path=self._there(exact, index))
         found = self._by_stem.get(wanted, [])
         if len(found) > 1:
             raise EvaltoolError(
@@ -182,12 +182,27 @@ class Pictures:
                     found.setdefault(name, []).append(path)
         return found
 
+    def _is_inside(self, path: Path) -> bool:
+        """Whether a file lies in the folder, wherever links lead: ids are data, and name no file elsewhere."""
+        return path.resolve().is_relative_to(self._root)
+
+    @cached_property
+    def _root(self) -> Path:
+        assert self.folder is not None
+        return self.folder.resolve()
+
     def _there(self, path: Path, index: int) -> Path:
-        if not path.is_file():
+        if not self._is_inside(path):
+            raise EvaltoolError(
+                f"a sample has no picture\n  {path}: outside {self.folder}, for index {index}\n"
+                "  Mend the id, or name the folder that holds the picture; links that lead elsewhere do not count."
+            )
+        if not _is_file(path):
             raise EvaltoolError(
                 f"a sample has no picture\n  {path}: no such file, for index {index}\n"
                 "  Say how the files are called: --images 'DIR/{id}.png' or 'DIR/{index:05d}.png'."
             )
+        _opened(path).close()  # what is no picture is not handed on
         return path
 
     def _shown(self, index: int) -> Array:
@@ -289,6 +304,13 @@ def _check_pattern(pattern: str) -> None:
 def _plain(name: Any) -> str:
     """Return a file name without what would lead out of a folder."""
     return "".join(char if char.isalnum() or char in "._- " else "_" for char in str(name)).lstrip(".") or "_"
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _opened(path: Path) -> Any:

@@ -10,7 +10,7 @@ from evaltool.errors import EvaltoolError
 from evaltool.mine.label_errors import LabelErrors
 from evaltool.mine.order import NONE, Best, hashed, place_in_class
 from evaltool.mine.ranking import Ranking
-from evaltool.mine.variety import POOL, distinct, spread, vectors_of
+from evaltool.mine.variety import MAX_POOL, POOL, distinct, spread, vectors_of
 from evaltool.progress import Watcher
 from evaltool.run.inputs import Inputs
 from evaltool.run.reader import Run
@@ -42,10 +42,10 @@ class Selection:
             self._least = -options.threshold if ranking.ascending else options.threshold
         self._limit = _limit(run, ranking, options, found)
         self._rarity = _rarity(run) if options.tail_first else None
-        times = POOL if options.diverse or options.dedup else 1
+        self._alike = options.diverse or options.dedup
         self._best = Best(
-            None if self._limit is None else times * self._limit,
-            per_class=None if options.per_class is None else times * options.per_class,
+            None if self._limit is None else self._pool(self._limit, 1),
+            per_class=None if options.per_class is None else self._pool(options.per_class, run.num_classes + 1),
             rarity=self._rarity if options.per_class is not None else None,
         )
         most = self._limit or (options.per_class or 0) * (run.num_classes + 1)
@@ -75,10 +75,12 @@ class Selection:
         elif options.budget is not None:
             limit = self._expected()
         rows = self._best.rows()
-        if options.dedup or options.diverse:
-            vectors = vectors_of(rows, inputs, embeddings)
+        if self._alike:
+            held = len(rows)
+            rows, vectors, kept = self._differing(rows, limit, inputs, embeddings)
+            if limit is not None and len(kept) < limit:
+                watcher.warned(f"{len(kept):,} rows differ, {limit:,} were asked for: looked at the best {held:,}")
             if options.dedup:
-                kept = distinct(rows, vectors, cosine=embeddings is not None)
                 watcher.decided([f"left out as near-identical: {len(rows) - len(kept):,} of {len(rows):,} candidates"])
                 rows, vectors = rows[kept], vectors[kept]
             if options.diverse:
@@ -89,6 +91,35 @@ class Selection:
         if self._rarity is not None:
             rows = rows[np.argsort(self._rarity[rows["quota"]], kind="stable")]
         return rows, self._controls(rows)
+
+    def _pool(self, count: int, parts: int) -> int:
+        """Return how many candidates are held to find so many that differ: all parts together ``MAX_POOL``."""
+        return max(POOL * count, MAX_POOL // parts) if self._alike else count
+
+    def _differing(
+        self, rows: Array, limit: int | None, inputs: Inputs | None, embeddings: Any
+    ) -> tuple[Array, Array, Array]:
+        """Return the best candidates among which enough differ (or all), their vectors, and which differ.
+
+        Twice as many are looked at until it is enough.
+        """
+        per_class = self._options.per_class
+        place = np.arange(len(rows)) if per_class is None else place_in_class(rows["quota"])
+        size = POOL * (per_class or limit or len(rows))
+        while True:
+            pool = rows[place < size]
+            vectors = vectors_of(pool, inputs, embeddings)
+            kept = distinct(pool, vectors, cosine=embeddings is not None)
+            found = len(kept)
+            if per_class is not None:
+                short = np.bincount(pool["quota"][kept] + 1) < per_class
+                open_ = np.bincount(rows["quota"] + 1, minlength=len(short))[: len(short)] > size
+                done = not (short & open_).any()
+            else:
+                done = found >= (limit or found)
+            if done or len(pool) == len(rows):
+                return pool, vectors, kept
+            size *= 2
 
     def _controls(self, rows: Array) -> Array:
         if self._drawn is None:
@@ -155,12 +186,17 @@ def _spread_places(rows: Array, vectors: Array, limit: int | None, per_class: in
 
 
 def grouped(rows: Array, groups: "pa.Array[Any]") -> Array:
-    """Return candidates with those of a group together, groups in the order of their first; no group is one's own."""
+    """Return candidates with those of a group together; see ``group_order``."""
+    return np.asarray(rows[group_order(rows, groups)])
+
+
+def group_order(rows: Array, groups: "pa.Array[Any]") -> Array:
+    """Return the places of candidates, those of a group together, groups by their first; no group is one's own."""
     codes = groups.take(pa.array(rows["index"])).dictionary_encode().indices
     known = np.asarray(codes.fill_null(-1).to_numpy(zero_copy_only=False))
     alone = np.where(known < 0, len(rows) + np.arange(len(rows)), known)
     _, first, place = np.unique(alone, return_index=True, return_inverse=True)
-    return np.asarray(rows[np.argsort(first[place], kind="stable")])
+    return np.argsort(first[place], kind="stable")
 
 
 def mixed(rows: Array, controls: Array, seed: int) -> tuple[Array, Array]:

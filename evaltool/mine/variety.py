@@ -12,8 +12,8 @@ from evaltool.run.inputs import Inputs, Predictions
 
 Array = np.ndarray[Any, Any]
 
-POOL = 5  # times as many candidates as are asked for are looked at
-MAX_POOL = 50_000  # every one is compared with every kept one
+POOL = 5  # times as many candidates as are asked for are looked at first, and more where too few differ
+MAX_POOL = 50_000  # the most: every one is compared with every kept one, and all vectors are in memory
 GRID = 8  # cells along each axis of an image
 SAME = 1e-3  # total variation of predictions below which two are one
 SAME_COSINE = 1e-3  # 1 - cosine of embeddings

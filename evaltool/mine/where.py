@@ -47,7 +47,8 @@ class Where:
         if not self.columns:
             raise _refused(text, "it names no column")
         self._schema = pa.schema([schema.field(name) for name in self.columns])
-        self.mask(pa.RecordBatch.from_arrays([pa.array([], field.type) for field in self._schema], schema=self._schema))
+        # a row of nothing: what cannot be compared shows before any row is read
+        self.mask(pa.RecordBatch.from_arrays([pa.nulls(1, field.type) for field in self._schema], schema=self._schema))
 
     def mask(self, batch: pa.RecordBatch) -> Array:
         """Return which rows of a batch the expression is true for, bool [n]; null is not true.
@@ -62,7 +63,10 @@ class Where:
             self.connection.register("run", table)
             found = self.connection.execute(f"SELECT (\n{self.text}\n) AS keep FROM run").fetchnumpy()["keep"]
         except (duckdb.Error, pa.ArrowException, UnicodeError, RuntimeError) as error:
-            raise _refused(self.text, _first_line(error)) from None
+            reason = _first_line(error)
+            if "Could not convert string" in reason and {"label", "pred", "worst_class"} & set(self.columns):
+                reason += "; label and pred are numbers of classes from 0, not names"
+            raise _refused(self.text, reason) from None
         if found.dtype != np.bool_:
             raise _refused(self.text, f"it gives {found.dtype}, expected true or false")
         return np.asarray(np.ma.filled(found, False))

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from evaltool.errors import EvaltoolError
-from evaltool.partial_files import partial_path, place_together
+from evaltool.partial_files import check_apart, check_regular, partial_path, place_together
 
 HEAD = 1 << 16
 # what the beginning of each kind of file holds that evaltool wrote
@@ -29,19 +29,15 @@ def check_files(paths: Mapping[str, Path], *, overwrite: bool, inputs: Iterable[
         inputs: files and folders that the report reads.
     """
     seen: dict[Path, str] = {}
-    read = {path.resolve() for path in inputs}
+    read = list(inputs)
     for kind, path in paths.items():
         option = OPTIONS[kind]
         whole = path.resolve()
         if whole in seen:
             raise EvaltoolError(f"two files of the report are one\n  {seen[whole]} and {option}: {path}\n  Name two.")
         seen[whole] = option
-        if whole in read or read.intersection(whole.parents):
-            raise EvaltoolError(
-                f"the report would replace what it is made of\n  {option} {path}\n  Name another file with {option}."
-            )
-        if path.is_dir():
-            raise EvaltoolError(f"the output is a directory\n  {path}\n  Name a file with {option}.")
+        check_apart(path, read, option=option, what="report")
+        check_regular(path, option=option)
         if not path.parent.is_dir():
             raise EvaltoolError(
                 f"there is no such directory\n  {path.parent}\n  Make it, or name another with {option}."

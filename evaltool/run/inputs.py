@@ -15,6 +15,7 @@ from evaltool.readers import Rows, as_array, open_labels, open_preds
 from evaltool.readers.averaged import AveragedRows
 from evaltool.run.manifest import quick_digest
 from evaltool.run.reader import Run, ok_rows
+from evaltool.run.writer import FILES, LABEL_ERRORS
 from evaltool.schema import is_softmax
 
 Array = np.ndarray[Any, Any]
@@ -43,6 +44,9 @@ class Inputs:
         preds: path, array or tensor in place of the recorded path; the same digest (a file) or shape is expected.
         labels: likewise.
 
+    Attributes:
+        are_recorded: they are the files that were scored, by their digests; of arrays nobody knows.
+
     Raises:
         EvaltoolError: they cannot be found, are others than those that were scored, or were never stored.
     """
@@ -59,6 +63,7 @@ class Inputs:
         arguments = run.manifest["arguments"]
         self.preds = _opened_preds(run, records["preds"], preds)
         self.labels = open_labels(source_of(run, records["labels"], labels))
+        self.are_recorded = _is_recorded(records["preds"], preds) and _is_recorded(records["labels"], labels)
         for role, rows in (("preds", self.preds), ("labels", self.labels)):
             _check_shape(rows, records[role], role)
         decisions = run.manifest["decisions"]
@@ -179,6 +184,14 @@ def _log_odds(preds: Array, kind: str) -> Array:
     return np.asarray(preds - np.log(-np.expm1(preds)))
 
 
+def _is_recorded(record: Mapping[str, Any], given: Any) -> bool:
+    """Whether each file's digest is compared with the one in run.json; see ``source_of``."""
+    parts = record.get("average", [record])
+    sources = given if isinstance(given, (list, tuple)) else [given]
+    of_files = all(source is None or isinstance(source, (str, Path)) for source in sources)
+    return of_files and all(part["path"] is not None for part in parts)
+
+
 def _opened_preds(run: Run, record: Mapping[str, Any], given: Any) -> Rows:
     arguments = run.manifest["arguments"]
     dtype, scale = arguments.get("dtype"), arguments.get("scale")
@@ -202,6 +215,14 @@ def _opened_preds(run: Run, record: Mapping[str, Any], given: Any) -> Rows:
     ]
     kinds, tolerances = ([part[name] for part in parts] for name in ("preds_are", "tolerance"))
     return AveragedRows(rows, kinds, softmax=record["softmax"], tolerances=tolerances)
+
+
+def files_of(run: Run) -> list[Path]:
+    """Return the files that a run consists of and those that it was scored from: no output may replace them."""
+    found = [] if run.path is None else [run.path / name for name in (*FILES, LABEL_ERRORS)]
+    for record in run.manifest["inputs"]:
+        found += [Path(part["path"]) for part in record.get("average", [record]) if part.get("path") is not None]
+    return found
 
 
 def source_of(run: Run, record: Mapping[str, Any], given: Any) -> Any:

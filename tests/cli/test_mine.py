@@ -138,3 +138,37 @@ def test_completion_of_what_ranks(start, found):
     from evaltool.cli.completion import mine_by
 
     assert [item.value for item in mine_by(None, None, start)] == found
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--where", "label IN ('eel')"], "label and pred are numbers of classes from 0, not names"),
+        (["--shown", "given", "-o", "l.csv"], "--shown is of the annotation formats"),
+        (["--format", "coco", "-o", "-"], "- is no file"),
+        (["--format", "csv", "-o", "-"], "- is no file"),
+        (["--random-controls", "2", "--as-weights", "w.npy"], "random controls need a file"),
+    ],
+)
+def test_misuse_is_told_before_anything_is_read(cli, run, tmp_path, words, message):
+    (tmp_path / "preds.npy").unlink()
+    result = cli("mine", run, *words)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not (tmp_path / "-").exists()
+
+
+def test_an_empty_list_is_no_error_with_a_gallery_either(cli, run, tmp_path):
+    for words in (["-o", "l.csv"], ["-o", "l.csv", "--gallery", "g.html", "--overwrite"]):
+        result = cli("mine", run, "--threshold", "1e9", *words)
+        assert result.exit_code == 0, result.output
+    assert "no gallery is written" in result.stderr
+    assert not (tmp_path / "g.html").exists()
+
+
+def test_a_reader_that_has_enough_is_no_error(run, tmp_path):
+    words = [*EVALTOOL, "mine", run, "--fraction", "100%"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert b"Traceback" not in process.stderr.read()
+    assert process.returncode == 0

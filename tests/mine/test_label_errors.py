@@ -245,3 +245,42 @@ def test_cleanlab_counts_and_scores_the_same(tmp_path, rng):
     expected = joint.sum() - np.trace(joint)
     mined = mine(scored_arrays(tmp_path, logits, labels))
     assert abs(mined.n_expected_errors - expected) <= 5  # theirs is rounded per pair of classes
+
+
+def listed(run, **options):
+    table = mine(run, top=20, **options).table
+    return table["index"].to_pylist(), table["score"].to_pylist()
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_arrays_in_place_of_the_files_neither_use_nor_leave_a_cache(tmp_path, rng, before):
+    logits, labels = noisy(rng)
+    run = scored_arrays(tmp_path, logits, labels)
+    expected = listed(run)
+    if not before:
+        (run / "label-errors.npz").unlink()
+    others = rng.permutation(logits)
+    (tmp_path / "other").mkdir()
+    by_itself = listed(scored_arrays(tmp_path / "other", others, labels))
+    assert listed(run, preds=others) == by_itself
+    mine(run, top=20, labels=rng.permutation(labels))
+    assert (run / "label-errors.npz").exists() == before
+    assert listed(run) == expected
+
+
+@pytest.mark.parametrize("name", ["transitions", "expected", "counts"])
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+def test_a_cache_of_other_shapes_is_computed_again(tmp_path, task, name):
+    run = scored(tmp_path, task, 50)
+    expected = listed(run)
+    with np.load(run / "label-errors.npz") as held:
+        arrays = dict(held)
+    np.savez(run / "label-errors.npz", **{**arrays, name: arrays[name][:-1]})
+    assert listed(run) == expected
+
+
+@pytest.mark.parametrize("task", ["binary", "multilabel"])
+def test_a_row_of_nan_warns_of_nothing(tmp_path, task):
+    preds, labels = problem(task, 40, 0)
+    preds[3] = np.nan
+    assert 3 not in listed(scored_arrays(tmp_path, preds, labels))[0]

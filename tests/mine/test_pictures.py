@@ -44,6 +44,33 @@ def test_an_id_does_not_lead_out_of_the_folder(tmp_path):
         Pictures(tmp_path / "images", 1).of({"index": 0, "id": "../secret"})
 
 
+@pytest.mark.parametrize(
+    "name", ["../secret", "../secret.png", "{root}/secret.png", "link", "link.png", "deep/../../secret"]
+)
+@pytest.mark.parametrize("pattern", ["{root}/images", "{root}/images/{{id}}", "{root}/images/{{id}}.png"])
+def test_no_id_names_a_file_elsewhere(tmp_path, name, pattern):
+    saved(tmp_path / "secret.png")
+    (tmp_path / "images" / "deep").mkdir(parents=True)
+    (tmp_path / "images" / "link.png").symlink_to(tmp_path / "secret.png")
+    pictures = Pictures(pattern.format(root=tmp_path), 1)
+    with pytest.raises(EvaltoolError, match="a sample has no picture"):
+        pictures.of({"index": 0, "id": name.format(root=tmp_path)})
+
+
+def test_an_absolute_id_in_the_folder_is_found(tmp_path, monkeypatch):
+    path = saved(tmp_path / "images" / "a.png")
+    monkeypatch.chdir(tmp_path)
+    assert Pictures("images", 1).of({"index": 0, "id": str(path)}).path == path
+
+
+def test_what_is_no_picture_is_not_handed_on(tmp_path):
+    (tmp_path / "passwords.txt").write_text("secret")
+    with pytest.raises(EvaltoolError, match="cannot read the picture"):
+        Pictures(tmp_path, 1).of({"index": 0, "id": "passwords.txt"})
+    with pytest.raises(EvaltoolError, match="cannot read the picture"):
+        Pictures(f"{tmp_path}/{{id}}", 1).of({"index": 0, "id": "passwords.txt"})
+
+
 def test_a_pattern_of_files(tmp_path):
     saved(tmp_path / "007.png")
     assert Pictures(f"{tmp_path}/{{index:03d}}.png", 9).of({"index": 7}).path == tmp_path / "007.png"

@@ -4,6 +4,7 @@ Format: cocodataset.org/#format-data, read by pycocotools.
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def write(
 def _image(sample: Sample, pictures: Pictures | None) -> dict[str, Any]:
     image: dict[str, Any] = {"id": sample.index, "file_name": sample.name}
     if pictures is not None and pictures.folder is not None and sample.picture is not None and sample.picture.path:
-        image["file_name"] = sample.picture.path.relative_to(pictures.folder).as_posix()
+        image["file_name"] = Path(os.path.relpath(sample.picture.path, pictures.folder)).as_posix()
     size = None if sample.picture is None else sample.picture.size()
     if size is not None:
         image["width"], image["height"] = size

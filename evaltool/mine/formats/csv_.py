@@ -7,7 +7,8 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+# what begins a formula, in any width; an apostrophe gets another, so that taking one away gives the value back
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'", "＝", "＋", "－", "＠")
 
 
 def write_csv(table: pa.Table, file: IO[bytes]) -> None:
@@ -38,6 +39,12 @@ def cell(value: Any) -> str:
         return f"{value:.9g}" if math.isfinite(value) else ("inf" if value > 0 else "'-inf")
     if isinstance(value, list):
         return " ".join(map(str, value))
-    if isinstance(value, str) and value.startswith(FORMULA):
-        return f"'{value}"
-    return str(value)
+    if not isinstance(value, str):
+        return str(value)
+    # where spreadsheets separate cells by semicolons, what follows one is a cell as well
+    return ";".join(f"'{part}" if part.startswith(FORMULA) else part for part in str(value).split(";"))
+
+
+def unguarded(text: str) -> str:
+    """Return the value of a cell: one apostrophe less before it, and after each semicolon."""
+    return ";".join(part.removeprefix("'") for part in text.split(";"))
