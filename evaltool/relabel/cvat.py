@@ -1,6 +1,7 @@
 """CVAT's export "CVAT for images 1.1": annotations.xml, or the .zip with it."""
 
 import io
+import json
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +18,7 @@ from evaltool.run_lengths import mask_of_runs
 ANNOTATIONS = "annotations.xml"
 STATE = "state"  # of a multilabel tag: absent or present
 LARGEST = 1 << 30  # bytes of XML
+MARK = "mined.json"  # what mine puts beside its export: which file shows which sample
 
 
 def read_cvat(path: Path, content: bytes) -> list[Decision]:
@@ -42,12 +44,16 @@ def read_cvat(path: Path, content: bytes) -> list[Decision]:
             "  Export as CVAT for images 1.1."
         )
     people = (root.findtext(f"meta/{what}/{who}/username") for what in ("task", "job") for who in ("assignee", "owner"))
-    reviewer = next((name for name in people if name), path.name)
+    reviewer = next((name for name in people if name), str(path))
     time = root.findtext("meta/task/updated") or root.findtext("meta/dumped") or ""
+    listed = _listed(path)
     found_in_images: list[Decision] = []
     for image in root.findall("image"):
         try:
-            found_in_images += _of_image(path, image, reviewer, time)
+            found_in_images += (
+                replace(seen, index=seen.index or listed.get(seen.file_name, ""))
+                for seen in _of_image(path, image, reviewer, time)
+            )
         except (TypeError, ValueError, KeyError) as error:
             raise EvaltoolError(
                 f"this image is not as CVAT exports it\n  {path}, image {image.get('name')}: {error}\n"
@@ -56,10 +62,24 @@ def read_cvat(path: Path, content: bytes) -> list[Decision]:
     return found_in_images
 
 
+def _listed(path: Path) -> dict[str, str]:
+    """Return the index behind each file's name, as ``mine`` noted it beside the XML; nothing where it did not."""
+    beside = path.parent / MARK
+    try:
+        samples = json.loads(beside.read_bytes())["samples"]
+        return {Path(sample["name"]).name: str(int(sample["index"])) for sample in samples}
+    except OSError:
+        return {}
+    except (ValueError, TypeError, KeyError) as error:
+        raise EvaltoolError(
+            f"the list of samples is damaged\n  {beside}: {error!r}\n  Export the samples again with evaltool mine."
+        ) from None
+
+
 def _of_image(path: Path, image: Xml.Element, reviewer: str, time: str) -> Iterator[Decision]:
     name = image.attrib["name"]
     file_name = Path(name).name
-    seen = Decision(path.name, f"image {name}", "skip", id=file_name, reviewer=reviewer, time=time)
+    seen = Decision(path.name, f"image {name}", "skip", file_name=file_name, reviewer=reviewer, time=time)
     tags, masks = image.findall("tag"), image.findall("mask")
     other = next((shape.tag for shape in image if shape.tag not in ("tag", "mask")), None)
     if other is not None:
@@ -91,7 +111,7 @@ def _of_image(path: Path, image: Xml.Element, reviewer: str, time: str) -> Itera
             seen,
             decision="relabel",
             index=held.get("index", ""),
-            id=held.get("id", "") or ("" if held.get("index") else file_name),
+            id=held.get("id", ""),
             class_=label if several else "",
             given=held.get("given", ""),
             suggested=held.get("suggested", ""),

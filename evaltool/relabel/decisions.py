@@ -32,6 +32,7 @@ class Decision:
     decision: str  # one of schema.DECISIONS
     index: str = ""
     id: str = ""
+    file_name: str = ""  # of the picture, where a tool knows a sample by that alone
     class_: str = ""  # multilabel and per-class lists: the class in question
     given: str = ""  # the label that the reviewer saw
     suggested: str = ""
@@ -119,7 +120,7 @@ def _rows(path: Path, lines: "csv.DictReader[str]") -> Iterator[Decision]:
             given=known.get("label", ""),
             suggested=known.get("suggested", ""),
             new_label=known.get("new_label", ""),
-            reviewer=known.get("reviewer", "") or path.name,
+            reviewer=known.get("reviewer", "") or str(path),
             time=known.get("time", ""),
         )
 

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from evaltool.errors import EvaltoolError
-from evaltool.partial_files import whole_files
+from evaltool.partial_files import check_apart, whole_files
 from evaltool.readers.side_files import read_ids
 from evaltool.relabel.decisions import Array, read_decisions
 from evaltool.relabel.labels import Labels
 from evaltool.relabel.outcome import Applied, outcome_of
 from evaltool.relabel.patches import Patches
 from evaltool.relabel.votes import NAMED, Vote, by_label, votes_of
+from evaltool.run.inputs import files_of
 from evaltool.run.reader import open_run
 
 ON_CONFLICT = ("error", "majority", "keep")
@@ -69,6 +70,8 @@ def apply(
     if held.path is not None and output.resolve() == held.path.resolve():
         raise EvaltoolError(f"the output is the old labels\n  {output}\n  Name another file: the old ones stay.")
     audit = output.with_name(f"{output.stem}.audit.csv")
+    for path in (output, audit):
+        check_apart(path, [*files_of(opened), *map(Path, paths)])
     report = outcome_of(opened, held, len(read), votes, chosen, conflicts, controls, (output, audit))
     if superseded:
         report.notes.append(f"{superseded} decisions were replaced by later ones of the same reviewer.")
@@ -81,12 +84,18 @@ def apply(
 
 
 def _latest(votes: Sequence[Vote]) -> tuple[list[Vote], int]:
-    """Return the last vote of each reviewer on each label (by time, else as listed), and how many that leaves out."""
+    """Return the last vote of each reviewer on each label, and how many that leaves out.
+
+    Only times say which is later: without them, votes that differ are a conflict.
+    """
     last: dict[Any, Vote] = {}
     for vote in votes:
-        key = (*vote.key, vote.decision.reviewer)
+        key: tuple[Any, ...] = (*vote.key, vote.decision.reviewer)
         before = last.get(key)
-        if before is None or vote.decision.time >= before.decision.time or not vote.decision.time:
+        untimed = before is not None and not (before.decision.time and vote.decision.time)
+        if before is not None and untimed and before.new != vote.new:
+            last[(*key, vote.decision.where)] = vote
+        elif before is None or vote.decision.time >= before.decision.time:
             last[key] = vote
     return list(last.values()), len(votes) - len(last)
 

@@ -89,7 +89,7 @@ def _decision(
         given=_text(data.get("given")),
         suggested=_text(data.get("suggested")),
         new_label=chosen[0] if chosen else "",
-        reviewer=_reviewer(who) or path.name,
+        reviewer=_reviewer(who) or str(path),
         time=time,
         strokes=strokes,
     )

@@ -113,6 +113,16 @@ class Labels:
         mask = (row > 0.5) if self.foreground else np.where(valid, row, 0)
         return mask.astype(np.int64), valid
 
+    def check_holds(self, label: int, where: str) -> None:
+        """Raise EvaltoolError if the labels' dtype cannot hold a class."""
+        kind = self.array.dtype
+        if self.task == "multilabel" or self.by_class or kind.kind not in "ui" or label <= np.iinfo(kind).max:
+            return
+        raise EvaltoolError(
+            f"the labels cannot hold a class\n  {where}: class {label} in {kind}, which ends at {np.iinfo(kind).max}\n"
+            "  Save the labels as int64, and score them again."
+        )
+
     def write(
         self, path: Path, labels: Iterable[tuple[int, int | None, int]], masks: Iterable[tuple[int, Array]]
     ) -> None:

@@ -90,7 +90,7 @@ def outcome_of(
         kappa_of=None if run.task == "segmentation" else kappa_of,
     )
     if controls is not None:
-        _add_controls(report, chosen, _control_keys(Path(controls), labels))
+        _add_controls(report, chosen, _control_keys(Path(controls), labels), labels)
     return report
 
 
@@ -112,7 +112,7 @@ def _control_keys(path: Path, labels: Labels) -> dict[Any, bool]:
         found = {}
         for row in rows:
             class_ = labels.class_number(row["class"]) if row.get("class") else None
-            found[int(row["index"]), class_] = row["control"].strip() in ("1", "true", "True")
+            found[_control_key((int(row["index"]), class_), labels)] = row["control"].strip() in ("1", "true", "True")
     except OSError as error:
         raise EvaltoolError(f"cannot read the key\n  {path}: {error.strerror}\n  Check the path.") from None
     except (UnicodeDecodeError, KeyError, ValueError, AttributeError, csv.Error) as error:
@@ -123,15 +123,21 @@ def _control_keys(path: Path, labels: Labels) -> dict[Any, bool]:
     return found
 
 
-def _add_controls(report: Applied, chosen: dict[Any, Vote], keys: dict[Any, bool]) -> None:
-    missing = [key for key in chosen if key not in keys]
+def _control_key(key: tuple[int, int | None], labels: Labels) -> tuple[int, int | None]:
+    """Return by what a decision finds its row of the key: an image, whatever class the row names, by its index."""
+    return (key[0], None) if labels.task == "segmentation" else key
+
+
+def _add_controls(report: Applied, chosen: dict[Any, Vote], keys: dict[Any, bool], labels: Labels) -> None:
+    places = {key: _control_key(key, labels) for key in chosen}
+    missing = [key for key, place in places.items() if place not in keys]
     if missing:
         raise EvaltoolError(
             f"the key of the controls is of another list\n  index {missing[0][0]} was decided and is not in the key\n"
             "  Give the .controls.csv of the list that was reviewed."
         )
     for controls in (False, True):
-        votes = [vote for key, vote in chosen.items() if keys[key] == controls]
+        votes = [vote for key, vote in chosen.items() if keys[places[key]] == controls]
         share = share_of(sum(vote.changes for vote in votes), len(votes))
         setattr(report, "wrong_controls" if controls else "wrong_mined", share)
     mined, base = report.wrong_mined, report.wrong_controls

@@ -49,7 +49,9 @@ class Patches:
     def new_mask(self, decision: Decision, index: int, class_: int | None, mask: Array) -> Array:
         """Return a mask with a decision's patch on it."""
         where, classes = self.patch(decision, index, class_)
-        return np.where(where, classes, mask)
+        new = np.where(where, classes, mask)
+        self.labels.check_holds(int(new.max(initial=0)), decision.where)
+        return new
 
     def digest(self, decision: Decision, index: int, class_: int | None) -> str:
         """Return what is equal for decisions that lead to the same mask; "" where the label stays."""

@@ -15,6 +15,7 @@ from evaltool.relabel.patches import Patches, unknown_class
 from evaltool.run.reader import Run
 
 DECIDED = ("accept", "keep", "relabel")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 NAMED = 5  # how many of many an error names
 
 
@@ -76,6 +77,7 @@ def _vote(labels: Labels, decision: Decision, index: int, patches: Patches | Non
         if class_ is None:
             raise unknown_class(decision, decision.class_, labels.names)
     if patches is not None:
+        class_ = None if decision.strokes else class_  # what is painted is the whole mask
         decided = decision.decision == "accept" or bool(decision.strokes)
         new: int | str | None = "" if decision.decision == "keep" else None
         if decided and decision.decision in DECIDED:
@@ -107,6 +109,7 @@ def _new_label(labels: Labels, decision: Decision, old: int) -> int | None:
     label = labels.number(text)
     if label is None:
         raise unknown_class(decision, text, list(labels.of_sample))
+    labels.check_holds(label, decision.where)
     return label
 
 
@@ -130,7 +133,7 @@ def _indices(run: Run, decisions: Sequence[Decision], ids: "pa.Array[Any] | None
     unknown: list[Decision] = []
     indices = []
     for decision in decisions:
-        index = int(decision.index) if decision.index.isdecimal() else None
+        index = int(decision.index) if _is_index(decision.index) else None
         if decision.index and (index is None or index >= run.n_samples):
             unknown.append(decision)
         elif index is not None:
@@ -141,7 +144,9 @@ def _indices(run: Run, decisions: Sequence[Decision], ids: "pa.Array[Any] | None
                 unknown.append(decision)
         indices.append(-1 if index is None else index)
     if unknown:
-        shown = "\n  ".join(f"{d.where}: {d.index or d.id or 'neither id nor index'}" for d in unknown[:NAMED])
+        shown = "\n  ".join(
+            f"{d.where}: {d.index or d.id or d.file_name or 'neither id nor index'}" for d in unknown[:NAMED]
+        )
         more = f"\n  and {len(unknown) - NAMED} more" if len(unknown) > NAMED else ""
         raise EvaltoolError(
             f"these samples are not in the run\n  {shown}{more}\n"
@@ -155,7 +160,7 @@ class _Ids:
 
     def __init__(self, run: Run, ids: "pa.Array[Any] | None", decisions: Sequence[Decision]) -> None:
         self.known = ids is not None or "id" in run.schema.names
-        wanted = {d.id for d in decisions if d.id} | {Path(d.id).stem for d in decisions if d.id}
+        wanted = {d.id for d in decisions if d.id} | {name for d in decisions for name in _names(d.file_name)}
         self._indices: dict[str, list[int]] = {}
         self._n = run.n_samples
         names = pa.array(sorted(wanted), pa.string())
@@ -171,17 +176,18 @@ class _Ids:
         return [ids] if ids is not None else (batch.column("id") for batch in run.batches(["id"]))
 
     def find(self, decision: Decision) -> int | None:
-        """Return the index of a decision's id; a file's name counts as its stem, without ids as the index."""
-        stem = Path(decision.id).stem
-        found = self._indices.get(decision.id) or self._indices.get(stem) or []
+        """Return the index of a decision's id, or of its file: named by an id, or without ids by the index."""
+        names = [decision.id] if decision.id else _names(decision.file_name)
+        found = next((self._indices[name] for name in names if name in self._indices), [])
         if len(found) > 1:
             raise EvaltoolError(
-                f"several samples have this id\n  {decision.where}: {decision.id!r} at index "
+                f"several samples have this id\n  {decision.where}: {names[0]!r} at index "
                 f"{', '.join(map(str, found[:NAMED]))}\n  Give the column index too."
             )
         if found:
             return found[0]
-        return int(stem) if not self.known and stem.isdecimal() and int(stem) < self._n else None
+        stem = names[-1] if names and not decision.id else ""
+        return int(stem) if not self.known and _is_index(stem) and int(stem) < self._n else None
 
     def check(self, decision: Decision, index: int) -> None:
         """Raise EvaltoolError if the sample at an index has another id."""
@@ -190,3 +196,14 @@ class _Ids:
                 f"id and index are of different samples\n  {decision.where}: index {index}, id {decision.id!r}\n"
                 "  Apply the decisions to the run that was mined, or leave one of the columns out."
             )
+
+
+def _names(file_name: str) -> list[str]:
+    """Return the ids that a picture's name can stand for: the whole name, and that without a picture's suffix."""
+    path = Path(file_name)
+    stems = [path.stem] if path.suffix.lower() in SUFFIXES else []
+    return [file_name, *stems] if file_name else []
+
+
+def _is_index(text: str) -> bool:
+    return text.isdecimal() and len(text) < 19

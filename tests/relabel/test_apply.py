@@ -186,12 +186,43 @@ def test_the_last_word_of_a_reviewer_counts(run, tmp_path):
         tmp_path / "d.csv",
         "0,,,,,accept,3,ann,2026-01-03",
         "0,,,,,keep,,ann,2026-01-02",
-        "1,,,,,accept,3,ann,",
-        "1,,,,,accept,cat,ann,",
     )
     done = apply(run, file, tmp_path / "fixed.npy")
-    assert np.load(tmp_path / "fixed.npy")[:2].tolist() == [2, 0]
-    assert "2 decisions were replaced by later ones of the same reviewer." in done.notes
+    assert np.load(tmp_path / "fixed.npy")[0] == 2
+    assert "1 decisions were replaced by later ones of the same reviewer." in done.notes
+
+
+def test_without_times_nobody_knows_the_last_word(run, tmp_path):
+    file = decided(tmp_path / "d.csv", "1,,,,,accept,3,ann,", "1,,,,,accept,cat,ann,")
+    with pytest.raises(EvaltoolError, match="reviewers disagree"):
+        apply(run, file, tmp_path / "fixed.npy")
+
+
+def test_files_of_one_name_are_two_reviewers(run, tmp_path):
+    files = []
+    for folder, label in (("a", "3"), ("b", "cat")):
+        (tmp_path / folder).mkdir()
+        files.append(decided(tmp_path / folder / "d.csv", f"1,,,,,accept,{label},,2026-01-0{len(files) + 1}"))
+    with pytest.raises(EvaltoolError, match="reviewers disagree"):
+        apply(run, files, tmp_path / "fixed.npy")
+    assert not (tmp_path / "fixed.npy").exists()
+
+
+def test_an_id_is_never_cut_to_fit_another(tmp_path):
+    scores = evaltool.score(np.eye(3, dtype=np.float32), np.arange(3), task="multiclass", ids=["v1", "img", "x"])
+    for name in ("v1.5", "v1.png", "other/img.2024"):
+        (tmp_path / "d.csv").write_text(f"id,decision,new_label\n{name},relabel,2\n")
+        with pytest.raises(EvaltoolError, match="these samples are not in the run"):
+            apply(scores, tmp_path / "d.csv", tmp_path / "fixed.npy", labels=np.arange(3))
+
+
+def test_a_class_that_the_labels_cannot_hold_is_named(tmp_path):
+    preds = np.zeros((2, 300), np.float32)
+    scores = evaltool.score(preds, np.array([0, 1], np.uint8), task="multiclass", preds_are="logits")
+    (tmp_path / "d.csv").write_text("index,decision,new_label\n0,relabel,290\n")
+    with pytest.raises(EvaltoolError, match="class 290 in uint8, which ends at 255"):
+        apply(scores, tmp_path / "d.csv", tmp_path / "fixed.npy", labels=np.array([0, 1], np.uint8))
+    assert not (tmp_path / "fixed.npy").exists()
 
 
 def test_random_controls_give_the_base_rate(run, tmp_path):

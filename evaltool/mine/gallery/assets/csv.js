@@ -25,7 +25,7 @@ function decisionsCsv() {
     const row = {
       index: sample.index,
       id: sample.id,
-      class: className(sample.class),
+      class: config.by_class ? className(sample.class) : "",
       label: valueCell(sample.label),
       suggested: valueCell(sample.suggested),
       ...record,
