@@ -269,7 +269,7 @@ def _mined(run: Run, options: Any, watcher: Watcher) -> Mined:
     # the folder last: what remains are renames
     folder = None if annotation is None else partial(annotation.write, table, inputs, watcher)
     write_files(contents, *(() if folder is None else (folder,)))
-    if asked is not None:
+    if asked is not None and len(table):
         asked.tell_size(watcher)
     paths = tuple(contents) if annotation is None else (files["output"], *contents)
     expected = None if found is None else found.n_expected
