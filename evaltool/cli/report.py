@@ -96,7 +96,9 @@ def command(run: str, **options: Any) -> None:
         options[kind] = None
     result = report(run, **options)
     try:
-        if printed:
+        if sys.stdout is None:  # closed: the files are whole, and nobody reads a view
+            pass
+        elif printed:
             click.echo(result.content(printed[0]), nl=False)
         else:
             _print(result)
@@ -123,5 +125,5 @@ def _print(result: "ReportResult") -> None:
             console.print(shown)
         click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
     passed = [gate for gate in result.gates if not gate.failed]
-    click.echo("".join(f"\npassed: not {gate.message}" for gate in passed), nl=bool(passed))
+    click.echo("".join(f"\npassed: {gate.negation}" for gate in passed), nl=bool(passed))
     click.echo(f"\nreport: {', '.join(str(path) for path in result.files.values())}")

@@ -19,6 +19,8 @@ GROUP = 6  # of more: so many most frequent, least frequent, and worst predicted
 
 def print_scores(scores: Scores) -> None:
     """Print decisions, counts, losses, classes, the hardest samples and where the run lies."""
+    if sys.stdout is None:  # closed: the run is whole, and nobody reads a view
+        return
     terminal = sys.stdout.isatty()
     console = Console(markup=False, highlight=False, emoji=False, width=None if terminal else PIPE_WIDTH)
     if terminal:

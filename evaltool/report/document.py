@@ -317,6 +317,15 @@ class Comparison(TypedDict):
     sentences: list[str]  # what changed, in words
 
 
+class GateRow(TypedDict):
+    """What came of one --fail-if."""
+
+    expression: str
+    values: dict[str, float | None]  # of its names
+    failed: bool  # it holds, or cannot be told
+    known: bool  # it can be told
+
+
 class Provenance(TypedDict):
     """Where it comes from."""
 
@@ -352,6 +361,7 @@ class Report(TypedDict):
     rates: dict[str, Estimate]  # accuracy, balanced_accuracy, macro_f1, mcc, kappa, auroc, average_precision, ...
     losses: dict[str, dict[str, float | None]]  # mean, sum, p50, p90, p99, max; the ranking loss first
     verdict: Verdict
+    gates: list[GateRow]  # in the order given
     imbalance: Imbalance | None  # None in regression
     classes: list[ClassRow]
     groups: Groups | None

@@ -50,10 +50,20 @@ class GateResult:
     @property
     def message(self) -> str:
         """The expression and its values, in one line."""
-        shown = ", ".join(f"{name} = {_shown(value)}" for name, value in self.values.items())
         expression = " ".join(self.expression.split())
-        end = f" ({shown})" if shown else ""
-        return f"{expression}{end}" if self.known else f"{expression}: cannot be told{end}"
+        return f"{expression}{self._read}" if self.known else f"{expression}: cannot be told{self._read}"
+
+    @property
+    def negation(self) -> str:
+        """What a gate that passed says, and its values."""
+        expression = " ".join(self.expression.split())
+        joined = {"and", "or", "not"} & set(expression.split())
+        return f"not ({expression}){self._read}" if joined else f"not {expression}{self._read}"
+
+    @property
+    def _read(self) -> str:
+        shown = ", ".join(f"{name} = {_shown(value)}" for name, value in self.values.items())
+        return f" ({shown})" if shown else ""
 
 
 class Gate:

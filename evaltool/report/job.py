@@ -13,7 +13,7 @@ from evaltool.report.files import check_files, write_files
 from evaltool.report.gate import GateResult, read_gates
 from evaltool.report.gate_names import GROUPS, Subject
 from evaltool.report.junit import junit_xml
-from evaltool.report.provenance import provenance_of, report_command
+from evaltool.report.provenance import bad_row_notes, provenance_of, report_command
 from evaltool.run.inputs import Inputs
 from evaltool.run.reader import Run, open_run
 from evaltool.run.writer import json_bytes
@@ -165,6 +165,9 @@ def report(
     if title is not None:
         document["name"] = title
     results = [gate.result(document) for gate in gates]
+    document["gates"] = [
+        {"expression": r.expression, "values": dict(r.values), "failed": r.failed, "known": r.known} for r in results
+    ]
     result = ReportResult(document, results, run=source.name, started=started, seconds=time.time() - started)
     write_files({path: result.content(kind) for kind, path in files.items()})
     result.files = files
@@ -205,14 +208,15 @@ def _document(
     if other is not None:
         groups = (document["groups"] or {"rows": []})["rows"]
         document["comparison"] = comparison_of(run, other, groups=groups, watcher=watcher)
-    notes = [*found["notes"], *infinite_notes(run, class_table(run))]
+    notes = [*bad_row_notes(run), *found["notes"], *infinite_notes(run, class_table(run))]
     document["provenance"] = provenance_of(run, report_command=command, notes=notes)
     document["verdict"] = verdict_of(document)
+    document["gates"] = []
     return {key: document[key] for key in _KEYS}  # type: ignore[return-value]
 
 
 _KEYS = (
-    *("format", "name", "task", "preds_are", "n_samples", "n_scored", "names", "rates", "losses", "verdict"),
+    *("format", "name", "task", "preds_are", "n_samples", "n_scored", "names", "rates", "losses", "verdict", "gates"),
     *("imbalance", "classes", "groups", "confusions", "hardness", "focusing", "calibration", "advice", "slices"),
     *("distributions", "hardest", "comparison", "provenance"),
 )

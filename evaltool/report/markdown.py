@@ -30,7 +30,7 @@ def markdown_of(document: Mapping[str, Any]) -> str:
     lines = [title if document["task"] == "regression" else f"{title}, {HEADINGS[verdict['imbalance']]}", ""]
     for sentence in filter(None, verdict["sentences"]):
         lines += [escaped(sentence), ""]
-    lines += _key_numbers(document)
+    lines += _gates(document) + _notes(document) + _key_numbers(document)
     lines += _groups(document)
     lines += _worst_classes(document, labels)
     lines += _confusions(document, labels)
@@ -58,6 +58,20 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, text: int = 1
     """Return a table; the first ``text`` columns to the left, the others to the right."""
     rules = ["---" if place < text else "---:" for place in range(len(heads))]
     return [f"| {' | '.join(cells)} |" for cells in (heads, rules, *rows)] + [""]
+
+
+def _gates(document: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for gate in sorted(document["gates"], key=lambda gate: not gate["failed"]):
+        came = "failed" if gate["known"] else "cannot be told, so it failed"
+        values = ", ".join(f"{name} = {number(value)}" for name, value in gate["values"].items())
+        lines.append(f"- {came if gate['failed'] else 'passed'}: {escaped(gate['expression'])} ({escaped(values)})")
+    return ["**Gates**", "", *lines, ""] if lines else []
+
+
+def _notes(document: Mapping[str, Any]) -> list[str]:
+    lines = [f"> {escaped(note)}" for note in document["provenance"]["notes"][:WORST]]
+    return [*lines, ""] if lines else []
 
 
 def _key_numbers(document: Mapping[str, Any]) -> list[str]:

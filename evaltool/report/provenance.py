@@ -9,7 +9,7 @@ from typing import Any
 import evaltool
 from evaltool.report.document import Provenance
 from evaltool.run.reader import Run
-from evaltool.schema import STATUSES
+from evaltool.schema import BAD_STATUSES, STATUSES
 
 # arguments of `evaltool score` that stand at their default; run.json names all of them
 DEFAULTS: dict[str, Any] = {
@@ -132,3 +132,13 @@ def _items(value: Any) -> list[str]:
     if isinstance(value, Mapping):
         return [f"{column}={spec}" for column, spec in value.items()]
     return [value] if isinstance(value, str) else list(map(str, value))
+
+
+def bad_row_notes(run: Run) -> list[str]:
+    """Return a note on the rows that could not be scored, none where there are none."""
+    counts = {name: int(run.state["status"][STATUSES.index(name)]) for name in BAD_STATUSES}
+    if not any(counts.values()):
+        return []
+    kinds = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    bad = sum(counts.values())
+    return [f"{bad:,} of {run.n_samples:,} rows could not be scored ({kinds}), and nothing here counts them"]

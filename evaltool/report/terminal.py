@@ -39,6 +39,7 @@ def _verdict(document: Mapping[str, Any]) -> list[RenderableType]:
     return [
         _line(first, style=style if document["task"] != "regression" else "bold"),
         *(_line(line) for line in rest),
+        *(_line(f"note: {note}") for note in document["provenance"]["notes"][:WORST]),
         Text(),
     ]
 

@@ -120,6 +120,7 @@ def _frame(task: str, names: list[str], losses: list[str], rows: int) -> dict[st
         "names": names,
         "rates": {},
         "losses": {},
+        "gates": [],
         "verdict": {
             "imbalance": "unknown",
             "sentences": ["There is too little to tell."],
