@@ -125,7 +125,7 @@ def _templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    names = ("count", "number", "percent", "times", "points", "signed", "interval", "words", "shortened")
+    names = ("count", "number", "percent", "times", "points", "signed", "interval", "words", "shortened", "moment")
     environment.filters |= {name: getattr(formats, name) for name in names}
     environment.filters["rate"] = lambda value, key: formats.rate_form(key)(value)
     environment.filters["rate_interval"] = lambda estimate, key: formats.interval(estimate, formats.rate_form(key))
