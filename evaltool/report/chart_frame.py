@@ -68,7 +68,7 @@ def intervals(rows: Rows, title: str, color: Any, *, form: str, zero: bool = Fal
     """
     base = alt.Chart(alt.NamedData(name="rows"))
     axis = alt.Axis(format=form, tickCount=5)
-    y = alt.Y("name:N", title=None, sort=None, axis=alt.Axis(grid=False, ticks=False, domain=False))
+    y = alt.Y("name:N", title=None, sort=None, axis=alt.Axis(grid=False, ticks=False, domain=False, offset=8))
     tips = [
         alt.Tooltip(f"{key}:Q", title=name, format=form) for key, name in (("v", "value"), ("l", "from"), ("h", "to"))
     ]

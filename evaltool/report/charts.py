@@ -19,6 +19,8 @@ from evaltool.report.chart_frame import (
 )
 from evaltool.report.class_charts import changes, confusion, frequency, recall
 
+FEWEST = 5  # samples of which a distribution is drawn
+
 
 def charts_of(document: Mapping[str, Any], shown: Sequence[Mapping[str, Any]]) -> dict[str, Spec]:
     """Return the charts that a document has data for, by the id of their place on the page.
@@ -33,20 +35,26 @@ def charts_of(document: Mapping[str, Any], shown: Sequence[Mapping[str, Any]]) -
         if len(imbalance["lorenz"]) > 1:
             charts["lorenz-labels"] = lorenz(imbalance["lorenz"], "classes, rarest first", "labels")
         charts |= _present("frequency", frequency(shown))
-    charts |= _present("recall", recall(shown, document["groups"]))
+    if len(shown) > 1:
+        charts |= _present("recall", recall(shown, document["groups"]))
     if confusions and confusions["n_pairs"] and len(confusions["block"]) > 1:
         charts["confusion"] = confusion(confusions, document["classes"])
-    for name, hardness in list(document["hardness"].items())[:1]:
+    for name, hardness in list(document["hardness"].items())[: int(document["n_scored"] >= FEWEST)]:
         charts |= _present("losses", histogram_of_loss(hardness["histogram"], name))
         if len(hardness["lorenz"]) > 1:
             charts["lorenz-loss"] = lorenz(hardness["lorenz"], "samples, easiest first", f"{name} loss")
-    if calibration and any(row["count"] for row in calibration["bins"]):
+    if calibration and sum(row["count"] for row in calibration["bins"]) >= FEWEST:
         charts["reliability"] = reliability(calibration["bins"])
         charts["confidences"] = confidences(calibration["bins"])
+    for place, distribution in enumerate(document["distributions"].values() if document["n_scored"] >= FEWEST else ()):
+        charts |= _present(f"distribution-{place}", spread(distribution["histogram"]))
+    return charts | _of_groups(document)
+
+
+def _of_groups(document: Mapping[str, Any]) -> dict[str, Spec]:
+    charts: dict[str, Spec] = {}
     if document["slices"]:
         charts |= _present("slices", slice_losses(document["slices"]["rows"]))
-    for place, distribution in enumerate(document["distributions"].values()):
-        charts |= _present(f"distribution-{place}", spread(distribution["histogram"]))
     if document["comparison"]:
         charts |= _present("changes", changes(document["comparison"]["classes"]))
     return charts

@@ -44,7 +44,7 @@ def frequency(shown: Sequence[Mapping[str, Any]]) -> Spec | None:
         kinds = ["labels", "predictions"]
         color = alt.Color("kind:N", scale=alt.Scale(domain=kinds, range=[BLUE, ORANGE]), title=None)
         shape = alt.Shape("kind:N", scale=alt.Scale(domain=kinds, range=["circle", "diamond"]), title=None)
-        y = alt.Y("name:N", title=None, sort=None, axis=alt.Axis(grid=False, ticks=False, domain=False))
+        y = alt.Y("name:N", title=None, sort=None, axis=alt.Axis(grid=False, ticks=False, domain=False, offset=8))
         x = alt.X("t:Q", title="share", axis=alt.Axis(format=".2~%", tickCount=5))
         rule = base.mark_rule(color=MUTED, strokeWidth=1.5).encode(x=x, x2="p:Q", y=y)
         labels = (
@@ -163,5 +163,7 @@ def changes(classes: Sequence[Mapping[str, Any]]) -> Spec | None:
     if not rows:
         return None
     rows.sort(key=lambda row: -row["v"])
-    color = alt.condition("datum.v < 0", alt.value(ORANGE), alt.value(BLUE))
-    return intervals(rows, "change of recall, second run minus first", color, form="+.0%", zero=True)
+    rows = [row | {key: five_digits(100 * row[key]) for key in ("v", "l", "h")} for row in rows]
+    worse = alt.when("datum.h < 0").then(alt.value(ORANGE))
+    color = worse.when("datum.l > 0").then(alt.value(BLUE)).otherwise(alt.value(MUTED))  # grey: it may be chance
+    return intervals(rows, "change of recall in percentage points", color, form="+.3~g", zero=True)

@@ -3,6 +3,7 @@
 Three significant digits; what is not known is an en dash.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -112,6 +113,19 @@ def words(key: str) -> str:
 def shortened(text: str, length: int) -> str:
     """Return a text cut to ``length`` characters, the last of them an ellipsis where it was cut."""
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def moment(text: str | None) -> str:
+    """Return a time in ISO 8601 as a person writes it, without fractions of a second.
+
+    >>> moment("2026-11-23T23:36:48.779010+00:00"), moment("2026-11-23T23:36:48+02:00"), moment(None)
+    ('2026-11-23 23:36:48 UTC', '2026-11-23 23:36:48 +02:00', '–')
+    """
+    if text is None:
+        return UNKNOWN
+    day, _, rest = str(text).partition("T")
+    clock, zone = rest[:8], re.sub(r"^[.\d]*", "", rest[8:])
+    return " ".join(part for part in (day, clock, "UTC" if zone in ("Z", "+00:00") else zone) if part)
 
 
 def class_labels(names: Sequence[str], *, length: int = 200) -> list[str]:

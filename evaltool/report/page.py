@@ -19,7 +19,7 @@ from evaltool.report import formats
 from evaltool.report.chart_frame import CONFIG
 from evaltool.report.charts import charts_of
 from evaltool.report.long_tables import long_tables_of
-from evaltool.report.terms import TERMS
+from evaltool.report.terms import EVIDENCE, TERMS
 
 MOST_CLASSES = 1000  # that are drawn and listed; of more, those that carry most of the loss
 NAME_BYTES = 300_000  # for all names together: what a page below 2 MB has left
@@ -125,13 +125,15 @@ def _templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    names = ("count", "number", "percent", "times", "points", "signed", "interval", "words", "shortened")
+    names = ("count", "number", "percent", "times", "points", "signed", "interval", "words", "shortened", "moment")
     environment.filters |= {name: getattr(formats, name) for name in names}
     environment.filters["rate"] = lambda value, key: formats.rate_form(key)(value)
     environment.filters["rate_interval"] = lambda estimate, key: formats.interval(estimate, formats.rate_form(key))
     environment.globals |= {"TERMS": TERMS, "UNKNOWN": formats.UNKNOWN}
     environment.globals |= {name: getattr(formats, name) for name in ("count", "number", "percent", "times", "points")}
     environment.globals["signed"] = formats.signed
+    forms = ("count", "percent", "times", "points")
+    environment.globals |= {"EVIDENCE": EVIDENCE, "FORMS": {name: getattr(formats, name) for name in forms}}
     return environment
 
 

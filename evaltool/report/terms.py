@@ -1,11 +1,28 @@
 """What the words of a report mean, for those who meet them first; the page shows them as tooltips and as a list."""
 
+# the numbers behind a verdict: what each is called, and its form; keys with _low and _high are its interval
+EVIDENCE = {
+    "ratio": ("labels of the most frequent class over those of the rarest", "times"),
+    "head_recall": ("recall of the head", "percent"),
+    "tail_recall": ("recall of the tail", "percent"),
+    "recall_gap": ("recall, head minus tail, in points", "points"),
+    "head_precision": ("precision of the head", "percent"),
+    "tail_precision": ("precision of the tail", "percent"),
+    "precision_gap": ("precision, head minus tail, in points", "points"),
+    "tail_labels": ("labels in the tail", "count"),
+    "tail_share": ("tail's share of the labels", "percent"),
+    "tail_predicted_ratio": ("predictions of the tail over its labels", "times"),
+    "tail_loss_share": ("tail's share of the loss", "percent"),
+    "tail_share_ratio": ("tail's share of the loss over its share of the labels", "times"),
+    "prior_shift": ("prior shift: predictions that would have to change class", "percent"),
+}
+
 TERMS = {
     "imbalance ratio": "Labels of the most frequent class over labels of the rarest one that occurs.",
     "entropy share": "Entropy of the label counts over ln C: 1 for equal counts, 0 where only one class occurs.",
     "effective classes": "exp(entropy): as many equally frequent classes would be as uneven as these.",
     "LRID": "Likelihood-ratio imbalance degree, -2 Σ n_c ln(N / (C n_c)): 0 for equal counts, larger the less "
-    "likely equal frequencies are (Zhu 2018).",
+    "likely equal frequencies are; it grows with N and has no upper bound (Zhu 2018).",
     "Gini": "Twice the area between the Lorenz curve and the diagonal: 0 for equal counts, towards 1 where one "
     "class has all.",
     "absent classes": "Classes without a single label; nothing can be said about them.",

@@ -253,6 +253,21 @@ def test_it_prints(opened):
     assert page.tab.locator('[data-long="classes"] tbody tr:visible').count() == 40
 
 
+def test_nothing_is_folded_or_cut_on_paper(opened):
+    page = opened(document("multiclass", 10, exponent=2))
+    page.tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.tab.emulate_media(media="print")
+    assert page.tab.locator("main details:not([title]):not([open])").count() == 0
+    assert page.tab.locator("main pre").count() > 3
+    cut = page.tab.eval_on_selector_all(
+        "main pre", "all => all.filter(e => e.scrollHeight > e.clientHeight + 1).length"
+    )
+    assert cut == 0
+    assert page.tab.locator("#terms dd").first.is_visible()
+    page.tab.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.tab.locator("main details[open]:not([title])").count() == 0
+
+
 def test_the_verdict_can_be_read_without_javascript(opened, browser, tmp_path):
     found = document("multiclass", 10, exponent=2)
     (tmp_path / "report.html").write_text(page_of(found), encoding="utf-8")
