@@ -106,5 +106,5 @@ def _show(applied: Any) -> None:
 
 def _share(share: Any) -> str:
     if share.value is None:
-        return "none"
+        return "could not be judged: nothing was decided"
     return f"{share.hits} of {share.total} = {share.value:.1%} (95% interval {share.low:.1%} to {share.high:.1%})"

@@ -82,12 +82,17 @@ def read_csv(path: Path, content: bytes) -> list[Decision]:
     computing a cell, is taken away.
     """
     try:
-        lines = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        text = content.decode("utf-8-sig")
+        # Excel writes semicolons where the comma is the decimal sign
+        semicolons = ";" in text.partition("\n")[0] and "," not in text.partition("\n")[0]
+        delimiter = ";" if semicolons else ","
+        lines = csv.DictReader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
         columns = set(lines.fieldnames or ())
         if "decision" not in columns or not columns & {"index", "id"}:
+            found = ", ".join(map(repr, lines.fieldnames or ())) or "none"
             raise EvaltoolError(
-                f"these are no decisions\n  {path}: columns {', '.join(lines.fieldnames or ()) or 'none'}, expected "
-                f"decision and index or id, and of {', '.join(DECISION_COLUMNS)}\n"
+                f"these are no decisions\n  {path}: the columns {found}, "
+                f"expected decision, index or id, and any other of {', '.join(DECISION_COLUMNS)}\n"
                 "  Give the CSV that the gallery saved."
             )
         return list(_rows(path, lines))

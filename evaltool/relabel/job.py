@@ -74,7 +74,7 @@ def apply(
         check_apart(path, [*files_of(opened), *map(Path, paths)])
     report = outcome_of(opened, held, len(read), votes, chosen, conflicts, controls, (output, audit))
     if superseded:
-        report.notes.append(f"{superseded} decisions were replaced by later ones of the same reviewer.")
+        report.notes.append(f"Replaced by later ones of the same reviewer: {superseded}.")
     if any(Path(path).suffix.lower() in (".xml", ".zip") for path in paths):
         report.notes.append("CVAT does not say what was looked at: every tag and mask of its export counts as decided.")
     with whole_files([audit, output], overwrite=overwrite) as (audit_to, labels_to):
@@ -118,7 +118,7 @@ def _chosen(votes: Sequence[Vote], on_conflict: str, labels: Labels) -> tuple[di
         shown = "\n  ".join(_conflict(labels, cast) for cast in conflicts[:NAMED])
         more = f"\n  and {len(conflicts) - NAMED} more" if len(conflicts) > NAMED else ""
         raise EvaltoolError(
-            f"reviewers disagree about {len(conflicts)} labels\n  {shown}{more}\n"
+            f"reviewers disagree ({len(conflicts)} {'label' if len(conflicts) == 1 else 'labels'})\n  {shown}{more}\n"
             "  Settle them, or pass --on-conflict majority or keep."
         )
     return chosen, conflicts

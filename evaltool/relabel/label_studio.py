@@ -20,7 +20,7 @@ def read_label_studio(path: Path, content: bytes) -> list[Decision]:
     """
     try:
         tasks = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise EvaltoolError(f"this is no JSON\n  {path}: {error}\n  Export as JSON or JSON_MIN.") from None
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
         raise EvaltoolError(

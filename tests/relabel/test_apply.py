@@ -151,7 +151,7 @@ def test_conflicts(way, run, tmp_path):
         with pytest.raises(EvaltoolError) as error:
             apply(run, files, tmp_path / "fixed.npy")
         assert (
-            "reviewers disagree about 2 labels\n  index 0: ann: 3, bob: 3, eve: cat\n  index 1: ann: cat, bob: =dog"
+            "reviewers disagree (2 labels)\n  index 0: ann: 3, bob: 3, eve: cat\n  index 1: ann: cat, bob: =dog"
             in str(error.value)
         )
         return
@@ -189,7 +189,7 @@ def test_the_last_word_of_a_reviewer_counts(run, tmp_path):
     )
     done = apply(run, file, tmp_path / "fixed.npy")
     assert np.load(tmp_path / "fixed.npy")[0] == 2
-    assert "1 decisions were replaced by later ones of the same reviewer." in done.notes
+    assert "Replaced by later ones of the same reviewer: 1." in done.notes
 
 
 def test_without_times_nobody_knows_the_last_word(run, tmp_path):
@@ -206,6 +206,18 @@ def test_files_of_one_name_are_two_reviewers(run, tmp_path):
     with pytest.raises(EvaltoolError, match="reviewers disagree"):
         apply(run, files, tmp_path / "fixed.npy")
     assert not (tmp_path / "fixed.npy").exists()
+
+
+def test_semicolons_of_excel_are_read(run, tmp_path):
+    (tmp_path / "d.csv").write_text("index;decision;new_label\r\n1;accept;cat\r\n")
+    apply(run, tmp_path / "d.csv", tmp_path / "fixed.npy")
+    assert np.load(tmp_path / "fixed.npy")[1] == 0
+
+
+def test_deep_json_is_an_error(run, tmp_path):
+    (tmp_path / "d.json").write_text("[" * 100_000)
+    with pytest.raises(EvaltoolError, match="this is no JSON"):
+        apply(run, tmp_path / "d.json", tmp_path / "fixed.npy")
 
 
 def test_an_id_is_never_cut_to_fit_another(tmp_path):
@@ -382,7 +394,7 @@ def test_the_next_commands_work_as_they_are_printed(tmp_path, rng, cli, saved, a
     ("name", "content", "message"),
     [
         ("d.txt", "x", "these are no decisions"),
-        ("d.csv", "a,b\n1,2\n", "columns a, b, expected decision and index or id"),
+        ("d.csv", "a,b\n1,2\n", "columns 'a', 'b', expected decision, index or id"),
         ("d.csv", "", "columns none"),
         ("d.csv", b"\xff\xfe\x00", "this is no CSV"),
         ("d.json", "{", "this is no JSON"),
