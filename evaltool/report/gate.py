@@ -1,14 +1,15 @@
 """``--fail-if``: does a report hold what it must not."""
 
+import itertools
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evaltool.report.gate_names import Lookup, Subject, bound, number_of
+from evaltool.report.gate_names import SHARES, Lookup, Subject, bound, number_of, range_of
 from evaltool.report.gate_syntax import parse
-from evaltool.report.gate_tree import Call, Chain, Name, Negated, Node, Number, names_of
+from evaltool.report.gate_tree import Call, Chain, Name, Negated, Node, Number, names_of, refuse
 
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
@@ -81,6 +82,7 @@ class Gate:
         self.expression = expression
         self._tree = parse(expression)
         self._lookups: dict[Name, Lookup] = {name: bound(name, expression, subject) for name in names_of(self._tree)}
+        _check_ranges(self._tree, expression)
 
     def result(self, report: Any) -> GateResult:
         """Return what comes of it on a report.
@@ -97,6 +99,35 @@ class Gate:
 def read_gates(expressions: Sequence[str], subject: Subject) -> list[Gate]:
     """Return the gates of some expressions."""
     return [Gate(expression, subject) for expression in expressions]
+
+
+def _check_ranges(node: Node, expression: str) -> None:
+    """Raise EvaltoolError where a share is compared with a number that no share can be: most likely a percentage."""
+    if isinstance(node, Negated):
+        _check_ranges(node.of, expression)
+    if not isinstance(node, Chain):
+        return
+    operands = [node.first, *(operand for _, operand in node.rest)]
+    if node.rest[0][0] not in COMPARISONS:
+        for operand in operands:
+            _check_ranges(operand, expression)
+        return
+    for pair in itertools.pairwise(operands):
+        for name, other in (pair, pair[::-1]):
+            literal, sign = (other.of, -1) if isinstance(other, Negated) else (other, 1)
+            if isinstance(name, Name) and isinstance(literal, Number):
+                _check_range(name, sign * literal.value, literal.at, expression)
+
+
+def _check_range(name: Name, value: float, at: int, expression: str) -> None:
+    ends = range_of(name)
+    if ends is None or ends[0] <= value <= ends[1]:
+        return
+    lie = f"{ends[0]:g}..{ends[1]:g}"
+    if name.word in SHARES:
+        percent = f"{value:g}%" if ends[0] <= value / 100 <= ends[1] else "50%"
+        refuse(expression, at, f"{name.text} is compared with {value:g}, and shares lie in {lie}", f"Write {percent}.")
+    refuse(expression, at, f"{name.text} is compared with {value:g}, and {name.word} lies in {lie}", "Mend the number.")
 
 
 def _condition(node: Node, values: Mapping[Name, float | None]) -> bool | None:

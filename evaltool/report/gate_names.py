@@ -36,6 +36,12 @@ WORDS = sorted(
     {*RATES, *CALIBRATION, *IMBALANCE, *COUNTS, *LOSS, *CLASS, *CLASS_LOSS, "n_bad", "bad_share", "n_failed"}
 )
 SLICE_RATES = ("accuracy", "balanced_accuracy", "iou", "exact_match")
+SIGNED = ("mcc", "kappa")  # lie in -1..1
+SHARES = {
+    *({*RATES, *CALIBRATION} - {*SIGNED, "brier"}),
+    *("recall", "precision", "f1", "iou", "share", "loss_share"),
+    *("entropy_share", "gini", "prior_shift", "bad_share"),
+}
 CHANGES = ("accuracy", "balanced_accuracy", "image_iou", "mean", "recall", "precision", "mean_loss")
 
 
@@ -242,6 +248,15 @@ class _Binding:
 
 def _and(words: Sequence[str]) -> str:
     return f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def range_of(name: Name) -> tuple[float, float] | None:
+    """Return where a number can only lie, None where it may be any."""
+    if name.change and name.word in SHARES:
+        return -1.0, 1.0
+    if name.word in SHARES:
+        return 0.0, 1.0
+    return (-1.0, 1.0) if name.word in SIGNED and not name.change else None
 
 
 def number_of(value: Value, part: str | None) -> float | None:

@@ -11,7 +11,7 @@
     name       := word ["[" selector {"," selector} "]"] ["." ("low" | "high" | "value")]
     selector   := [word "="] (quoted | text without brackets, commas, quotes and =)
 
-A number may end in %. A chain of comparisons holds where each of them holds.
+A number may end in %, after blanks as well. A chain of comparisons holds where each of them holds.
 """
 
 import math
@@ -27,7 +27,7 @@ FUNCTIONS = ("min", "max", "abs")
 PARTS = ("low", "high", "value")
 
 _TOKEN = re.compile(
-    r"(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?P<percent>%?)(?![\w.])"
+    r"(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?P<percent>(?:\s*%)?)(?![\w.])"
     r"|(?P<word>[^\W\d]\w*)|(?P<mark><=|>=|==|!=|[-<>+*/()\[\],.])"
 )
 _QUOTED = re.compile(r"""(["'])((?:\\.|(?!\1)[^\\])*)\1""", re.DOTALL)
@@ -120,7 +120,7 @@ class _Parser:
         token = self.token
         if token.kind == "number":
             self._next()
-            return Number(self._value(token))
+            return Number(self._value(token), token.at)
         if token.text == "(":
             self._next()
             with _Deeper(self):

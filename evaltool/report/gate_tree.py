@@ -24,6 +24,7 @@ class Number:
     """A number as it stands."""
 
     value: float
+    at: int = 0
 
 
 @dataclass(frozen=True)
