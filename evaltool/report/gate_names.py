@@ -35,6 +35,12 @@ WITHOUT_INTERVAL = {*CALIBRATION[2:], *IMBALANCE, *COUNTS, *LOSS, "n_bad", "bad_
 WORDS = sorted(
     {*RATES, *CALIBRATION, *IMBALANCE, *COUNTS, *LOSS, *CLASS, *CLASS_LOSS, "n_bad", "bad_share", "n_failed"}
 )
+# tasks that have a name, where not all classifications do
+TASKS_OF = {
+    **dict.fromkeys(("mean_iou", "image_iou"), ("segmentation",)),
+    "exact_match": ("multilabel",),
+    **dict.fromkeys(("mcc", "kappa"), ("multiclass", "binary", "segmentation")),
+}
 SLICE_RATES = ("accuracy", "balanced_accuracy", "iou", "exact_match")
 SIGNED = ("mcc", "kappa")  # lie in -1..1
 SHARES = {
@@ -51,6 +57,7 @@ class Subject:
 
     names: Sequence[str]  # of the classes
     losses: Sequence[str]  # columns, the one that ranks first
+    task: str | None = None  # None: any
     split: str = "many-medium-few"
     sliced: bool = False  # --group-by was given
     compared: bool = False  # --compare was given
@@ -78,6 +85,7 @@ class _Binding:
         word = self.name.word
         if word not in WORDS:
             self._unknown(self.name.at, f"there is no number {word!r}", word, WORDS, "The README lists the names.")
+        self._check_task()
         if self.name.part in ("low", "high") and word in WITHOUT_INTERVAL and not self.name.change:
             self._refuse(self.name.at, f"{word} has no interval", f"Write {word} without .{self.name.part}.")
         for selector in self.name.selectors:
@@ -93,6 +101,16 @@ class _Binding:
                 self.who.at, f"{word} has no classes", f"Write {word} alone; of classes there are {_and(CLASS)}."
             )
         return self._overall()
+
+    def _check_task(self) -> None:
+        word, task = self.name.word, self.subject.task
+        if task == "regression":
+            known = {*LOSS, *COUNTS, "n_bad", "bad_share", "n_failed"}
+        elif task is not None:
+            known = {name for name in WORDS if task in TASKS_OF.get(name, (task,))}
+        if task is not None and word not in known:
+            there_are = [name for name in WORDS if name in known and (task == "regression" or name in RATES)]
+            self._refuse(self.name.at, f"the run is {task}, which has no {word}", f"It has {_and(there_are)}.")
 
     def _take(self, selector: Selector) -> None:
         """Sort a selector: a slice, a loss, or which classes."""

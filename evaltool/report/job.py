@@ -129,6 +129,7 @@ def report(
     subject = Subject(
         names=source.class_names,
         losses=source.losses,
+        task=source.task,
         split=split,
         sliced=group_by is not None,
         compared=other is not None,

@@ -221,6 +221,30 @@ def test_what_was_not_asked_for_is_refused(expression):
         Gate(expression, Subject(names=["cat"], losses=["ce"]))
 
 
+@pytest.mark.parametrize(
+    ("task", "expression"),
+    [
+        ("multiclass", "mean_iou < 1"),
+        ("binary", "change(image_iou) < 0"),
+        ("segmentation", "exact_match < 1"),
+        ("multilabel", "mcc < 1"),
+        *(("regression", f"{name} < 1") for name in ("accuracy", "ece", "recall[few]", "gini", "loss_share[max]")),
+    ],
+)
+def test_what_the_task_does_not_have_is_refused(task, expression):
+    with pytest.raises(EvaltoolError, match=f"the run is {task}, which has no .*\n.*\n.*\n  It has .* and "):
+        Gate(expression, Subject(names=[], losses=["l1"], task=task, compared=True))
+
+
+def test_what_the_task_has_is_taken():
+    for task, expression in (
+        ("segmentation", "mean_iou < 1 and iou[a] < 1 and mcc < 1"),
+        ("multilabel", "exact_match < 1 and recall[few] < 1"),
+        ("regression", "mean[l1] < 1 and bad_share > 0 and n_scored > 1"),
+    ):
+        Gate(expression, Subject(names=["a"], losses=["l1"], task=task))
+
+
 def test_a_name_that_several_classes_have_is_refused():
     with pytest.raises(EvaltoolError, match="several classes are called 'x'"):
         Gate("recall[x] < 1", Subject(names=["x", "x"], losses=["ce"]))
