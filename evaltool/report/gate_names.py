@@ -4,10 +4,12 @@ What can be known before there is a report (metrics, classes, losses, groups) is
 """
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from evaltool.report.formats import printable
 from evaltool.report.gate_tree import Name, Selector, refuse
 
 Value = Mapping[str, Any] | float | None  # an Estimate, or a number without an interval
@@ -15,6 +17,7 @@ Lookup = Callable[[Any], Value]
 
 GROUPS = {"many-medium-few": ("many", "medium", "few"), "lvis": ("frequent", "common", "rare")}
 STATISTICS = ("min", "max", "mean")  # over classes
+MOST_NAMES = 12  # classes in a message
 WORST = "worst"  # over slices
 
 RATES = (
@@ -193,10 +196,21 @@ class _Binding:
     def _no_class(self, who: Selector) -> NoReturn:
         others = [group for split, groups in GROUPS.items() if split != self.subject.split for group in groups]
         if who.text in others and not who.quoted:
-            self._refuse(who.at, f"the classes are split {self.subject.split}", "Pass --split for another split.")
-        known = [*self.subject.names, *STATISTICS, *GROUPS[self.subject.split]]
+            split = next(split for split, groups in GROUPS.items() if who.text in groups)
+            to_do = f"Write {_or(GROUPS[self.subject.split])}, or pass --split {split}."
+            self._refuse(who.at, f"the classes are split {self.subject.split}", to_do)
         what = f"there is no class, group or statistic {who.text!r}"
-        self._unknown(who.at, what, who.text, known, "Classes go by name or index, groups")
+        close = difflib.get_close_matches(who.text, [*self.subject.names, *self._words()], n=3, cutoff=0.65)
+        if close:
+            shown = [name if name in self._words() else _quoted(name) for name in close]
+            self._refuse(who.at, what, f"Did you mean {' or '.join(shown)}?")
+        some = [_quoted(name) for name in self.subject.names[:MOST_NAMES]]
+        more = ", ..." if len(self.subject.names) > MOST_NAMES else ""
+        to_do = f"Write {_or(self._words())}, or a class by name or index: {', '.join(some)}{more}."
+        self._refuse(who.at, what, to_do)
+
+    def _words(self) -> tuple[str, ...]:
+        return *STATISTICS, *GROUPS[self.subject.split]
 
     def _sliced(self) -> Lookup:
         word, which = self.name.word, self.slice
@@ -275,6 +289,16 @@ def range_of(name: Name) -> tuple[float, float] | None:
     if name.word in SHARES:
         return 0.0, 1.0
     return (-1.0, 1.0) if name.word in SIGNED and not name.change else None
+
+
+def _or(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def _quoted(name: str) -> str:
+    """Return a name as it may stand between brackets."""
+    escaped = re.sub(r'(["\\])', r"\\\1", printable(name))
+    return f'"{escaped}"'
 
 
 def number_of(value: Value, part: str | None) -> float | None:

@@ -148,7 +148,7 @@ ERRORS = {
     "no.run": "error: there is no such run\n  no.run\n  `evaltool score PREDS LABELS -o no.run` writes one.\n",
     "preds.run --fail-if 'recall[ow] < 1'": (
         "error: --fail-if: there is no class, group or statistic 'ow'\n  recall[ow] < 1\n         ^\n"
-        "  Did you mean owl?\n"
+        '  Did you mean "owl"?\n'
     ),
     "preds.run -o labels.npy": (
         "error: the report would replace what it is made of\n  -o labels.npy\n  Name another file with -o.\n"

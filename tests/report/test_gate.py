@@ -134,12 +134,17 @@ ERRORS = {
 --fail-if: there is no class, group or statistic 'cta'
   ece > 0.1 or recall[cta] < 0.5
                       ^
-  Did you mean cat?""",
+  Did you mean "cat"?""",
     "recall[rare] < 0.5": """\
 --fail-if: the classes are split many-medium-few
   recall[rare] < 0.5
          ^
-  Pass --split for another split.""",
+  Write many, medium or few, or pass --split lvis.""",
+    "recall[zebra] < 0.5": """\
+--fail-if: there is no class, group or statistic 'zebra'
+  recall[zebra] < 0.5
+         ^
+  Write min, max, mean, many, medium or few, or a class by name or index: "cat", "a, b", "min", "q\\"x".""",
     "recall < 0.5": """\
 --fail-if: recall is one number per class
   recall < 0.5
@@ -243,6 +248,13 @@ def test_what_the_task_has_is_taken():
         ("regression", "mean[l1] < 1 and bad_share > 0 and n_scored > 1"),
     ):
         Gate(expression, Subject(names=["a"], losses=["l1"], task=task))
+
+
+def test_many_classes_do_not_hide_the_groups():
+    subject = Subject(names=[f"class {i}" for i in range(1000)], losses=["ce"], split="lvis")
+    for wrong in ("zebra", "few"):
+        with pytest.raises(EvaltoolError, match="frequent, common or rare"):
+            Gate(f"recall[{wrong}] < 1", subject)
 
 
 def test_a_name_that_several_classes_have_is_refused():
