@@ -1,7 +1,8 @@
 """What tests share: seeded numbers, golden values, the digits, and the command line."""
 
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,11 +20,26 @@ settings.register_profile("seeded", derandomize=True, deadline=None)
 settings.load_profile("seeded")
 
 ROOT = Path(__file__).parent.parent
+# no traffic of the browser's own, which would look like the page's
+QUIET = ("--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("gpu") and not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Run one headless Chromium: playwright takes no second driver in a process."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (the extra dev)")
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("needs chromium on the PATH (Debian: apt-get install chromium)")
+    with playwright.sync_playwright() as driver:
+        launched = driver.chromium.launch(executable_path=program, args=list(QUIET))
+        yield launched
+        launched.close()
 
 
 @pytest.fixture(autouse=True)

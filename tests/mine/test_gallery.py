@@ -3,7 +3,6 @@
 import csv
 import io
 import re
-import shutil
 from collections import Counter
 
 import numpy as np
@@ -12,22 +11,9 @@ from PIL import Image
 
 from tests.mine.galleries import HOSTILE, digits, multiclass, multilabel, regression, segmentation, written
 
-CHROMIUM = shutil.which("chromium")
-QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 # keys that come before the first frame are dropped, as they are nobody's
 FIRST_FRAME = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 COLUMNS = ["index", "id", "class", "label", "suggested", "decision", "new_label", "reviewer", "time"]
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium to open the page with")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

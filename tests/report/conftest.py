@@ -1,6 +1,5 @@
-"""A headless Chromium for the whole session, and pages opened in it."""
+"""Pages opened in the session's browser."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,21 +8,6 @@ from typing import Any
 import pytest
 
 from evaltool.report.page import page_of
-
-# no traffic of the browser's own, which would look like the page's
-QUIET = ("--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync")
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (the extra dev)")
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("needs chromium on the PATH (Debian: apt-get install chromium)")
-    with playwright.sync_playwright() as driver:
-        launched = driver.chromium.launch(executable_path=program, args=list(QUIET))
-        yield launched
-        launched.close()
 
 
 @pytest.fixture
