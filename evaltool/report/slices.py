@@ -42,7 +42,9 @@ class Grouped(NamedTuple):
 
 
 def slices_of(run: Run, group_by: str | Path | Sequence[Any] | Array, *, watcher: Watcher | None = None) -> Slices:
-    """Return the numbers by group, the surest losses first: by the lower end of the difference's interval.
+    """Return the numbers by group, worst first: by the ranking loss's mean, groups without one last.
+
+    Of more than 200 groups those stay that differ significantly for the worse, then those of the highest mean.
 
     Args:
         run: the run.
@@ -62,13 +64,12 @@ def slices_of(run: Run, group_by: str | Path | Sequence[Any] | Array, *, watcher
     sums.read(grouped.codes, watcher or Silence())
     first = sums.columns[0]
     tested, q_values = _tested(sums, first)
-    lowest = tested.difference - tested.half_width
-    worth = np.where(np.isnan(lowest), -np.inf, lowest)
-    # groups without an interval come last, by their difference
-    known = np.where(np.isnan(tested.difference), -np.inf, tested.difference)
-    order = np.lexsort((np.arange(len(worth)), -known, -worth))
-    shown = [int(g) for g in order[:MOST_ROWS]]
-    loss_rows = {name: _means(sums.moments(name)) for name in run.losses}
+    mean = sums.moments(first).mean
+    last_unknown = np.where(np.isnan(mean), np.inf, -mean)
+    worse = (q_values <= LEVEL) & (tested.difference > 0)
+    kept = np.lexsort((last_unknown, ~worse))[:MOST_ROWS]
+    shown = [int(g) for g in sorted(kept, key=lambda g: (last_unknown[g], g))]
+    loss_rows = {name: _means(sums.moments(name), sums.smallest[name]) for name in run.losses}
     differences = estimates(
         tested.difference, tested.difference - tested.half_width, tested.difference + tested.half_width
     )
@@ -119,8 +120,10 @@ def _tested(sums: "_Sums", first: str) -> tuple[Any, Array]:
     return tested._replace(p_value=p), benjamini_hochberg(p)
 
 
-def _means(of: Moments) -> list[Estimate]:
-    return estimates(of.mean, *mean_bounds(of))
+def _means(of: Moments, smallest: float) -> list[Estimate]:
+    """Return means with intervals, which end at 0 where no value of the run is below."""
+    low, high = mean_bounds(of)
+    return estimates(of.mean, np.maximum(low, 0.0) if smallest >= 0 else low, high)
 
 
 class _Sums:
@@ -135,6 +138,7 @@ class _Sums:
         self._parts = {name: np.zeros((3, self.size)) for name in self.columns}  # n, sum, squares of x - center
         # a center near the mean keeps the digits of the variance
         self._centers = {name: float(run.summary["losses"].get(name, {}).get("mean") or 0.0) for name in self.columns}
+        self.smallest = dict.fromkeys(self.columns, np.inf)  # value of all rows
         self.without_error = np.zeros(self.size, np.int64)
         self._labelled = {"label", "pred"} <= set(run.schema.names) and run.task in ("multiclass", "binary")
         self._keys: list[tuple[Array, Array]] = []
@@ -162,6 +166,7 @@ class _Sums:
         if name == "n_wrong":
             self.without_error += np.bincount(group[values == 0], minlength=self.size)
         finite = np.isfinite(values)
+        self.smallest[name] = min(self.smallest[name], values[finite].min(initial=np.inf))
         group, values = group[finite], values[finite] - self._centers[name]
         for part, weights in zip(self._parts[name], (None, values, values**2), strict=True):
             part += np.bincount(group, weights, self.size)

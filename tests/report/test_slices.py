@@ -40,7 +40,9 @@ def test_a_group_has_what_its_rows_have(problem):
         for name in ("ce", "focal"):
             values = mine[name].to_numpy(np.float64)
             low, high = scipy.stats.t.interval(0.95, len(values) - 1, values.mean(), scipy.stats.sem(values))
-            assert row["losses"][name] == pytest.approx({"value": values.mean(), "low": low, "high": high}, rel=1e-6)
+            assert row["losses"][name] == pytest.approx(
+                {"value": values.mean(), "low": max(low, 0), "high": high}, rel=1e-6
+            )
         test = scipy.stats.ttest_ind(mine.ce.astype(float), rest.ce.astype(float), equal_var=False)
         pooled = scipy.stats.ttest_ind(mine.ce.astype(float), rest.ce.astype(float))
         p_values[row["group"]] = max(test.pvalue, pooled.pvalue)
@@ -103,8 +105,37 @@ def test_many_groups_take_one_pass_and_show_the_worst(rng):
     found = slices_of(scored(preds, rng.integers(0, 5, n), preds_are="logits"), np.arange(n) // 3)
     assert found["n_groups"] == 20_000
     assert len(found["rows"]) == MOST_ROWS
-    lows = [row["difference"]["low"] for row in found["rows"]]
-    assert lows == sorted(lows, reverse=True)
+    means = [row["losses"]["ce"]["value"] for row in found["rows"]]
+    assert means == sorted(means, reverse=True)
+
+
+def test_the_worst_stand_first_and_no_interval_of_a_loss_goes_below_0(rng):
+    labels = rng.integers(0, 3, 240)
+    preds = (np.eye(3)[labels] * 6 + rng.normal(size=(240, 3)) * 0.1).astype(np.float32)
+    preds[::20] = np.roll(preds[::20], 1, axis=1)  # a large loss among small ones
+    groups = np.arange(240) // 20 % 4
+    groups[:2] = [4, 5]
+    run = scored(preds, labels, preds_are="logits")
+    rows = slices_of(run, groups)["rows"]
+    values = run._table["ce"].to_numpy().astype(np.float64)
+    expected = sorted(range(6), key=lambda g: -values[groups == g].mean())
+    assert [row["group"] for row in rows] == [str(g) for g in expected]
+    lows = [row["losses"]["ce"]["low"] for row in rows if row["count"] > 1]
+    assert min(lows) == 0.0
+    assert all(row["losses"]["ce"]["high"] > row["losses"]["ce"]["value"] for row in rows if row["count"] > 1)
+
+
+def test_a_group_that_is_surely_worse_stays_among_very_many(rng):
+    n = 6000
+    preds = rng.standard_normal((n, 3)).astype(np.float32)
+    labels = rng.integers(0, 3, n)
+    groups = np.arange(n)
+    groups[:500] = -1
+    preds[:500] -= 2 * np.eye(3, dtype=np.float32)[labels[:500]]
+    rows = slices_of(scored(preds, labels, preds_are="logits"), groups)["rows"]
+    row = next(row for row in rows if row["group"] == "-1")
+    assert row["significant"]
+    assert row is rows[-1]  # single rows have larger losses
 
 
 def test_rows_that_are_not_scored_count_in_no_group(problem):
