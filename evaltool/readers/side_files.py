@@ -13,34 +13,40 @@ from evaltool.errors import EvaltoolError
 from evaltool.readers.npy import NpyFile
 from evaltool.schema import WEIGHT_WORDS
 
+OPTIONS = {"ids": "--ids", "groups": "--group-by"}
 TABLES = (".csv", ".tsv", ".parquet")
 
 
-def read_ids(source: str | Path | Sequence[Any] | np.ndarray[Any, Any], n_samples: int) -> "pa.Array[Any]":
-    """Return one id per sample, as int64 where all are integers and as text otherwise.
+def read_ids(
+    source: str | Path | Sequence[Any] | np.ndarray[Any, Any], n_samples: int, *, what: str = "ids"
+) -> "pa.Array[Any]":
+    """Return one id or group per sample, as int64 where all are integers and as text otherwise.
 
     Args:
         source: ``FILE`` or ``FILE:COLUMN`` (.csv, .parquet, .npy, or text with one id per line), or a sequence.
         n_samples: how many there have to be.
+        what: "ids" or "groups", for messages; a column "id" is taken unasked for ids only.
 
     Raises:
         EvaltoolError: the file cannot be read, has no such column, or another number of rows.
     """
-    where = str(source) if isinstance(source, (str, Path)) else "ids"
+    where = str(source) if isinstance(source, (str, Path)) else what
     try:
-        ids = _ids_from_file(where) if isinstance(source, (str, Path)) else _as_arrow(source)
+        ids = _ids_from_file(where, what) if isinstance(source, (str, Path)) else _as_arrow(source)
         if isinstance(ids, pa.ChunkedArray):
             ids = ids.combine_chunks()
         fits = pa.types.is_integer(ids.type) and ids.type != pa.uint64()
         column = ids.cast(pa.int64() if fits else pa.string())
     except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
         raise EvaltoolError(
-            f"this cannot be ids\n  {where}: {error}\n  Give integers or text, one per sample."
+            f"this cannot be {what}\n  {where}: {error}\n  Give integers or text, one per sample."
         ) from None
     if len(column) != n_samples:
+        one = what.removesuffix("s")
+        got = f"{len(column)} {one if len(column) == 1 else what}"
         raise EvaltoolError(
-            f"there is not one id per sample\n  {where}: {len(column)} ids, expected {n_samples} = N\n"
-            "  Give the ids of exactly these samples, in their order."
+            f"there is not one {one} per sample\n  {where}: {got}, expected {n_samples} = N\n"
+            f"  Give the {what} of exactly these samples, in their order."
         )
     return column
 
@@ -57,7 +63,7 @@ def count_duplicates(ids: "pa.Array[Any]") -> int:
     return len(known) - len(known.unique())
 
 
-def _ids_from_file(text: str) -> Any:
+def _ids_from_file(text: str, what: str) -> Any:
     path, column = _path_and_column(text)
     kind = path.suffix.lower()
     if column is not None and kind not in TABLES:
@@ -69,7 +75,7 @@ def _ids_from_file(text: str) -> Any:
         file = NpyFile(path)
         if len(file.shape) != 1 or file.dtype.kind not in "iuUS":
             raise EvaltoolError(
-                f"this cannot be ids\n  {path}: shape {list(file.shape)}, dtype {file.dtype}, expected [N]\n"
+                f"this cannot be {what}\n  {path}: shape {list(file.shape)}, dtype {file.dtype}, expected [N]\n"
                 "  Give integers or text, one per sample."
             )
         values = file.read(0, file.shape[0])
@@ -77,7 +83,7 @@ def _ids_from_file(text: str) -> Any:
             np.char.decode(values) if file.dtype.kind == "S" else values.astype(values.dtype.newbyteorder("="))
         )
     if kind in TABLES:
-        return _table_column(path, kind, column)
+        return _table_column(path, kind, column, what)
     return pa.array(_lines(path))
 
 
@@ -88,7 +94,7 @@ def _path_and_column(text: str) -> tuple[Path, str | None]:
     return Path(text), None
 
 
-def _table_column(path: Path, kind: str, column: str | None) -> Any:
+def _table_column(path: Path, kind: str, column: str | None, what: str) -> Any:
     try:
         if kind == ".parquet":
             names = pyarrow.parquet.read_schema(path).names
@@ -96,19 +102,19 @@ def _table_column(path: Path, kind: str, column: str | None) -> Any:
             options = pyarrow.csv.ParseOptions(delimiter="\t" if kind == ".tsv" else ",")
             with pyarrow.csv.open_csv(path, parse_options=options) as reader:
                 names = reader.schema.names
-        chosen = column or ("id" if "id" in names else names[0] if len(names) == 1 else "")
+        chosen = column or ("id" if "id" in names and what == "ids" else names[0] if len(names) == 1 else "")
         if chosen not in names:
             asked = f"no column {column!r}" if column else "several columns"
             raise EvaltoolError(
-                f"which column holds the ids?\n  {path}: {asked}; it has {', '.join(names)}\n"
-                f"  Pass --ids {path}:{names[0]}, with the right name."
+                f"which column holds the {what}?\n  {path}: {asked}; it has {', '.join(names)}\n"
+                f"  Pass {OPTIONS[what]} {path}:{names[0]}, with the right name."
             )
         if kind == ".parquet":
             return pyarrow.parquet.read_table(path, columns=[chosen])[chosen]
         as_text = pyarrow.csv.ConvertOptions(include_columns=[chosen], column_types={chosen: pa.string()})
         return pyarrow.csv.read_csv(path, parse_options=options, convert_options=as_text)[chosen]
     except (OSError, pa.ArrowException) as error:
-        raise EvaltoolError(f"cannot read the ids\n  {path}: {error}\n  Check the path.") from None
+        raise EvaltoolError(f"cannot read the {what}\n  {path}: {error}\n  Check the path.") from None
 
 
 def _lines(path: Path) -> list[str]:

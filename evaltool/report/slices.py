@@ -48,7 +48,8 @@ def slices_of(run: Run, group_by: str | Path | Sequence[Any] | Array, *, watcher
 
     Args:
         run: the run.
-        group_by: ``FILE`` or ``FILE:COLUMN``, read as ``score --ids`` reads it, or a sequence of N names.  A row whose
+        group_by: ``FILE`` or ``FILE:COLUMN``, read as ``score --ids`` reads it, or a sequence of N
+            names; of several columns one has to be named, "id" as well.  A row whose
             name is null or empty is in the group "(none)".
         watcher: is told how many rows are read.
 
@@ -94,7 +95,7 @@ def slices_of(run: Run, group_by: str | Path | Sequence[Any] | Array, *, watcher
 
 def read_groups(group_by: str | Path | Sequence[Any] | Array, n_samples: int) -> Grouped:
     """Return the group of each row; see ``slices_of``."""
-    names = read_ids(group_by, n_samples).cast(pa.string())
+    names = read_ids(group_by, n_samples, what="groups").cast(pa.string())
     encoded = names.dictionary_encode()
     codes = encoded.indices.to_numpy(zero_copy_only=False)
     found = encoded.dictionary.to_pylist()

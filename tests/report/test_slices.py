@@ -9,7 +9,7 @@ import scipy.stats
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from evaltool.errors import EvaltoolError
-from evaltool.report.slices import MOST_ROWS, slices_of
+from evaltool.report.slices import MOST_ROWS, read_groups, slices_of
 from tests.report.faults import gaussian, scored
 
 
@@ -178,3 +178,24 @@ def test_multilabel_segmentation_and_regression_have_the_rates_of_their_rows(rng
 
     run = scored(rng.standard_normal(60), rng.standard_normal(60), task="regression")
     assert slices_of(run, groups)["rows"][0]["rates"] == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "column", "said"),
+    [
+        (
+            "id,site\n1,a\n2,b\n",
+            "",
+            "which column holds the groups?\n  {path}: several columns; it has id, site\n  Pass --group-by",
+        ),
+        ("id,site\n1,a\n2,b\n", ":sit", "which column holds the groups?\n  {path}: no column 'sit'"),
+        ("site\na\n", "", "there is not one group per sample\n  {path}: 1 group, expected 2 = N\n  Give the groups"),
+    ],
+)
+def test_messages_speak_of_groups(tmp_path, content, column, said):
+    path = tmp_path / "meta.csv"
+    path.write_text(content)
+    with pytest.raises(EvaltoolError) as raised:
+        read_groups(f"{path}{column}", 2)
+    assert str(raised.value).startswith(said.format(path=path))
+    assert "--ids" not in str(raised.value)
