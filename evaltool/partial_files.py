@@ -44,7 +44,16 @@ def _is_alive(pid: str) -> bool:
         return False
     except OSError:
         return True
-    return True
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: str) -> bool:
+    """A killed process whose parent has not collected it has an id, but writes nothing any more."""
+    try:
+        stat = Path(f"/proc/{int(pid)}/stat").read_text(errors="replace")
+    except OSError:  # no such file system here, or gone by now
+        return False
+    return stat.rpartition(")")[2].split()[0] == "Z"
 
 
 def check_apart(path: Path, inputs: Iterable[Path], *, option: str = "-o", what: str = "output") -> None:
