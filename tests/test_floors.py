@@ -12,6 +12,7 @@ FLOORS = [
     {
         "partial_files",
         "run_lengths",
+        "spreadsheets",
         "block",
         "losses",
         "metrics",

@@ -11,7 +11,9 @@ import numpy as np
 
 from evaltool.errors import EvaltoolError
 from evaltool.schema import DECISION_COLUMNS, DECISIONS
+from evaltool.spreadsheets import unguarded
 
+NAMED_BESIDE = ("class", "label", "suggested")
 Array = np.ndarray[Any, Any]
 
 
@@ -78,8 +80,8 @@ def read_decisions(path: Path) -> list[Decision]:
 def read_csv(path: Path, content: bytes) -> list[Decision]:
     """Return the decisions of the gallery's CSV, or of one that people wrote: columns as ``schema.DECISION_COLUMNS``.
 
-    ``decision`` and ``index`` or ``id`` have to be there.  A leading apostrophe, which keeps spreadsheets from
-    computing a cell, is taken away.
+    ``decision`` and ``index`` or ``id`` have to be there.  Apostrophes that keep spreadsheets from computing a cell
+    are taken away.
     """
     try:
         text = content.decode("utf-8-sig")
@@ -106,7 +108,9 @@ def _rows(path: Path, lines: "csv.DictReader[str]") -> Iterator[Decision]:
             raise EvaltoolError(
                 f"a row has another number of cells than the header\n  {path}, line {lines.line_num}\n  Mend the row."
             )
-        known = {name: _unguarded(cells[name]) for name in DECISION_COLUMNS if name in cells}
+        known = {name: unguarded(cells[name]) for name in DECISION_COLUMNS if name in cells}
+        # a list of mine has indices in these columns, and where classes have names, those beside them
+        known |= {name: unguarded(cells[f"{name}_name"]) for name in NAMED_BESIDE if f"{name}_name" in cells}
         decision = known["decision"].strip().lower()
         if not decision:
             continue  # nobody decided it
@@ -128,7 +132,3 @@ def _rows(path: Path, lines: "csv.DictReader[str]") -> Iterator[Decision]:
             reviewer=known.get("reviewer", "") or str(path),
             time=known.get("time", ""),
         )
-
-
-def _unguarded(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") else cell

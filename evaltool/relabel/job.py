@@ -16,10 +16,10 @@ from evaltool.relabel.patches import Patches
 from evaltool.relabel.votes import NAMED, Vote, by_label, votes_of
 from evaltool.run.inputs import files_of
 from evaltool.run.reader import open_run
+from evaltool.spreadsheets import guarded
 
 ON_CONFLICT = ("error", "majority", "keep")
 AUDIT_COLUMNS = ("time", "reviewer", "index", "id", "class", "old", "new", "decision", "applied", "source")
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 
 
 def apply(
@@ -75,6 +75,8 @@ def apply(
     report = outcome_of(opened, held, len(read), votes, chosen, conflicts, controls, (output, audit))
     if superseded:
         report.notes.append(f"Replaced by later ones of the same reviewer: {superseded}.")
+    if held.numbers_are_names and any(said.new_label.strip().isdecimal() and not said.given for said in read):
+        report.notes.append("A number in new_label was read as the name of a class, not as its index.")
     if any(Path(path).suffix.lower() in (".xml", ".zip") for path in paths):
         report.notes.append("CVAT does not say what was looked at: every tag and mask of its export counts as decided.")
     with whole_files([audit, output], overwrite=overwrite) as (audit_to, labels_to):
@@ -170,9 +172,4 @@ def _write_audit(path: Path, labels: Labels, votes: Sequence[Vote], chosen: dict
                 _named(labels, vote.new) if vote.new is not None else "",
                 *(said.decision, "yes" if applied else "no", f"{said.source}, {said.place}"),
             ]
-            writer.writerow([_guarded(str(cell)) for cell in cells])
-
-
-def _guarded(cell: str) -> str:
-    """Return a cell that a spreadsheet does not compute."""
-    return f"'{cell}" if cell.startswith(FORMULA) and not cell.lstrip("-").isdecimal() else cell
+            writer.writerow([cell if isinstance(cell, int) else guarded(cell) for cell in cells])

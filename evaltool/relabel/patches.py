@@ -1,7 +1,7 @@
 """What a decision changes in a mask: a region and the classes in it."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,7 +66,7 @@ class Patches:
         for stroke in decision.strokes:
             label = self.labels.class_number(stroke.label)
             if label is None:
-                raise unknown_class(decision, stroke.label, self.labels.names)
+                raise unknown_class(decision, stroke.label, self.labels, self.labels.names)
             mask = _decoded(decision, stroke.mask)
             if mask.shape != shape:
                 raise EvaltoolError(
@@ -90,13 +90,13 @@ class Patches:
         return record["path"] is not None
 
 
-def unknown_class(decision: Decision, text: str, names: list[str]) -> EvaltoolError:
-    """Return the error for a class that the run does not have."""
+def unknown_class(decision: Decision, text: str, labels: Labels, names: Sequence[str]) -> EvaltoolError:
+    """Return the error for a text that is none of these names."""
     shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-    return EvaltoolError(
-        f"a class is not in the list\n  {decision.where}: {text!r}, expected one of {shown}\n"
-        "  Mend the decision, or score with --class-names."
-    )
+    mend = "Mend the decision, or score with --class-names."
+    if labels.numbers_are_names and text.strip().isdecimal():
+        mend = "The classes are called by numbers that are not their indices: write the name of the class."
+    return EvaltoolError(f"a class is not in the list\n  {decision.where}: {text!r}, expected one of {shown}\n  {mend}")
 
 
 def _decoded(decision: Decision, decode: Callable[[], Array]) -> Array:

@@ -75,7 +75,7 @@ def _vote(labels: Labels, decision: Decision, index: int, patches: Patches | Non
     if decision.class_:
         class_ = labels.class_number(decision.class_)
         if class_ is None:
-            raise unknown_class(decision, decision.class_, labels.names)
+            raise unknown_class(decision, decision.class_, labels, labels.names)
     if patches is not None:
         class_ = None if decision.strokes else class_  # what is painted is the whole mask
         decided = decision.decision == "accept" or bool(decision.strokes)
@@ -108,7 +108,7 @@ def _new_label(labels: Labels, decision: Decision, old: int) -> int | None:
         )
     label = labels.number(text)
     if label is None:
-        raise unknown_class(decision, text, list(labels.of_sample))
+        raise unknown_class(decision, text, labels, labels.of_sample)
     labels.check_holds(label, decision.where)
     return label
 
