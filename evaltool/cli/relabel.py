@@ -86,8 +86,9 @@ def apply_command(run: str, decisions: tuple[str, ...], output: str, as_json: bo
 def _show(applied: Any) -> None:
     people = ", ".join(f"{name} ({count})" for name, count in applied.reviewers.items())
     click.echo(f"decisions: {applied.n_decisions} on {applied.n_reviewed + applied.n_undecided} labels, by {people}")
+    redraw = f"{len(applied.to_redraw)} to redraw, " if applied.to_redraw else ""
     click.echo(
-        f"labels: {applied.n_changed} changed, {applied.n_kept} kept, {applied.n_undecided} undecided, "
+        f"labels: {applied.n_changed} changed, {applied.n_kept} kept, {redraw}{applied.n_undecided} undecided, "
         f"{applied.n_conflicts} in conflict"
     )
     click.echo(f"wrong labels: {_share(applied.wrong)}")

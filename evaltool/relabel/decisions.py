@@ -42,6 +42,7 @@ class Decision:
     reviewer: str = ""
     time: str = ""
     strokes: tuple[Stroke, ...] = ()
+    blank: bool = False  # handed in with nothing on it: of a mask, that nothing is there
 
     @property
     def where(self) -> str:

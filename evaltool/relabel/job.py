@@ -1,7 +1,6 @@
 """Decisions in, corrected labels and a record of who changed what out."""
 
 import csv
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,16 +8,18 @@ from typing import Any
 from evaltool.errors import EvaltoolError
 from evaltool.partial_files import check_apart, whole_files
 from evaltool.readers.side_files import read_ids
+from evaltool.relabel.conflicts import chosen_of, latest, named, redrawn
 from evaltool.relabel.decisions import Array, read_decisions
 from evaltool.relabel.labels import Labels
 from evaltool.relabel.outcome import Applied, outcome_of
 from evaltool.relabel.patches import Patches
-from evaltool.relabel.votes import NAMED, Vote, by_label, votes_of
+from evaltool.relabel.votes import REDRAW, Vote, votes_of
 from evaltool.run.inputs import files_of
 from evaltool.run.reader import open_run
 from evaltool.spreadsheets import guarded
 
 ON_CONFLICT = ("error", "majority", "keep")
+SHOWN = 20  # indices that a note names
 AUDIT_COLUMNS = ("time", "reviewer", "index", "id", "class", "old", "new", "decision", "applied", "source")
 
 
@@ -62,8 +63,9 @@ def apply(
     held = Labels(opened, labels)
     patches = Patches(opened, held, preds) if opened.task == "segmentation" else None
     known_ids = None if ids is None else read_ids(ids, opened.n_samples)
-    votes, superseded = _latest(votes_of(opened, held, read, patches=patches, ids=known_ids))
-    chosen, conflicts = _chosen(votes, on_conflict, held)
+    votes, superseded = latest(votes_of(opened, held, read, patches=patches, ids=known_ids))
+    votes = redrawn(votes)
+    chosen, conflicts = chosen_of(votes, on_conflict, held, patches)
     output = Path(output)
     if output.suffix != ".npy":
         raise EvaltoolError(f"labels are written as .npy\n  {output}\n  Name the output .npy.")
@@ -75,6 +77,7 @@ def apply(
     report = outcome_of(opened, held, len(read), votes, chosen, conflicts, controls, (output, audit))
     if superseded:
         report.notes.append(f"Replaced by later ones of the same reviewer: {superseded}.")
+    report.notes += _notes_on_masks(held, votes, report.to_redraw)
     if held.numbers_are_names and any(said.new_label.strip().isdecimal() and not said.given for said in read):
         report.notes.append("A number in new_label was read as the name of a class, not as its index.")
     if any(Path(path).suffix.lower() in (".xml", ".zip") for path in paths):
@@ -85,61 +88,29 @@ def apply(
     return report
 
 
-def _latest(votes: Sequence[Vote]) -> tuple[list[Vote], int]:
-    """Return the last vote of each reviewer on each label, and how many that leaves out.
-
-    Only times say which is later: without them, votes that differ are a conflict.
-    """
-    last: dict[Any, Vote] = {}
-    for vote in votes:
-        key: tuple[Any, ...] = (*vote.key, vote.decision.reviewer)
-        before = last.get(key)
-        untimed = before is not None and not (before.decision.time and vote.decision.time)
-        if before is not None and untimed and before.new != vote.new:
-            last[(*key, vote.decision.where)] = vote
-        elif before is None or vote.decision.time >= before.decision.time:
-            last[key] = vote
-    return list(last.values()), len(votes) - len(last)
-
-
-def _chosen(votes: Sequence[Vote], on_conflict: str, labels: Labels) -> tuple[dict[Any, Vote], list[list[Vote]]]:
-    """Return the vote that decides each label, and the labels that reviewers disagree about."""
-    chosen: dict[Any, Vote] = {}
-    conflicts = []
-    for key, cast in by_label(votes).items():
-        decided = [vote for vote in cast if vote.new is not None]
-        counts = Counter(vote.new for vote in decided).most_common()
-        if len(counts) > 1:
-            conflicts.append(decided)
-            majority = counts[0][1] * 2 > len(decided)
-            if on_conflict != "majority" or not majority:
-                continue
-        if counts:
-            chosen[key] = next(vote for vote in decided if vote.new == counts[0][0])
-    if conflicts and on_conflict == "error":
-        shown = "\n  ".join(_conflict(labels, cast) for cast in conflicts[:NAMED])
-        more = f"\n  and {len(conflicts) - NAMED} more" if len(conflicts) > NAMED else ""
-        raise EvaltoolError(
-            f"reviewers disagree ({len(conflicts)} {'label' if len(conflicts) == 1 else 'labels'})\n  {shown}{more}\n"
-            "  Settle them, or pass --on-conflict majority or keep."
+def _notes_on_masks(labels: Labels, votes: Sequence[Vote], to_redraw: Sequence[int]) -> list[str]:
+    notes = []
+    if to_redraw:
+        notes.append(f"To be redrawn, and so far as they were: {_indices(to_redraw)}.")
+    blank = [vote.index for vote in votes if labels.task == "segmentation" and vote.decision.blank]
+    if blank and labels.foreground:
+        notes.append(f"Handed in with nothing painted, which makes all of it background: {_indices(blank)}.")
+    elif blank:
+        notes.append(
+            "Handed in with nothing painted, which decides nothing: what is not painted keeps its class. Paint the "
+            f"right class, or take the prediction, for {_indices(blank)}."
         )
-    return chosen, conflicts
+    return notes
 
 
-def _conflict(labels: Labels, votes: Sequence[Vote]) -> str:
-    said = ", ".join(f"{v.decision.reviewer}: {_named(labels, v.new)}" for v in votes)
-    about = f", class {labels.names[votes[0].class_]}" if votes[0].class_ is not None else ""
-    return f"index {votes[0].index}{about}: {said}"
-
-
-def _named(labels: Labels, label: int | str | None) -> str:
-    if isinstance(label, str):
-        return f"mask {label[:8]}" if label else "the old mask"
-    return labels.name(label)
+def _indices(indices: Sequence[int]) -> str:
+    shown = sorted(set(indices))
+    more = f" and {len(shown) - SHOWN} more, which the audit log has" if len(shown) > SHOWN else ""
+    return f"index {', '.join(map(str, shown[:SHOWN]))}{more}"
 
 
 def _write(labels: Labels, patches: Patches | None, chosen: dict[Any, Vote], path: Path) -> None:
-    changed = [vote for vote in chosen.values() if vote.changes]
+    changed = [vote for vote in chosen.values() if vote.changes and vote.new != REDRAW]
     if patches is None:
         labels.write(path, ((vote.index, vote.class_, int(vote.new or 0)) for vote in changed), ())
         return
@@ -148,7 +119,8 @@ def _write(labels: Labels, patches: Patches | None, chosen: dict[Any, Vote], pat
 
 def _masks(labels: Labels, patches: Patches, changed: Sequence[Vote]) -> Iterator[tuple[int, Array]]:
     by_index: dict[int, list[Vote]] = {}
-    for vote in changed:
+    # what is said of one class of a mask goes onto what is said of all of it
+    for vote in sorted(changed, key=lambda vote: vote.class_ is not None):
         by_index.setdefault(vote.index, []).append(vote)
     for index, votes in by_index.items():
         mask, _ = labels.mask(index)
@@ -163,13 +135,13 @@ def _write_audit(path: Path, labels: Labels, votes: Sequence[Vote], chosen: dict
         writer.writerow(AUDIT_COLUMNS)
         for vote in sorted(votes, key=lambda vote: (vote.index, -1 if vote.class_ is None else vote.class_)):
             winner = chosen.get(vote.key)
-            applied = winner is not None and winner.new == vote.new and vote.changes
+            applied = winner is not None and winner.new == vote.new and vote.changes and vote.new != REDRAW
             said = vote.decision
             cells = [
                 *(said.time, said.reviewer, vote.index, vote.id),
                 "" if vote.class_ is None else labels.names[vote.class_],
                 "mask" if vote.old is None else labels.name(vote.old),
-                _named(labels, vote.new) if vote.new is not None else "",
+                named(labels, vote.new) if vote.new is not None else "",
                 *(said.decision, "yes" if applied else "no", f"{said.source}, {said.place}"),
             ]
             writer.writerow([cell if isinstance(cell, int) else guarded(cell) for cell in cells])

@@ -39,7 +39,7 @@ class Patches:
         Raises:
             EvaltoolError: a class is not in the list, a mask is broken or has another size.
         """
-        if decision.strokes:
+        if decision.strokes or decision.blank:
             return self._painted(decision, index)
         pred = self._prediction(index)
         old, _ = self.labels.mask(index)
@@ -58,6 +58,13 @@ class Patches:
         old, valid = self.labels.mask(index)
         new = np.where(valid, self.new_mask(decision, index, class_, old), old)
         return "" if np.array_equal(new, old) else hashlib.sha256(new.tobytes()).hexdigest()
+
+    def digest_of_class(self, decision: Decision | None, index: int, class_: int | None, about: int) -> str:
+        """Return what is equal for decisions that make the same of one class of a mask; None keeps the mask."""
+        old, valid = self.labels.mask(index)
+        new = old if decision is None else self.new_mask(decision, index, class_, old)
+        concerned = valid & ((old == about) | (new == about))
+        return hashlib.sha256(np.where(concerned, new, -1).tobytes()).hexdigest()
 
     def _painted(self, decision: Decision, index: int) -> Patch:
         shape = self.labels.mask(index)[0].shape
