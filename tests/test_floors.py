@@ -13,6 +13,7 @@ FLOORS = [
         "partial_files",
         "run_lengths",
         "spreadsheets",
+        "cvat_shapes",
         "block",
         "losses",
         "metrics",

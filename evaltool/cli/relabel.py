@@ -57,6 +57,9 @@ def command() -> None:
 @click.option(
     "--ids", metavar="FILE[:COLUMN]", help="Ids of the samples, where RUN has none.", shell_complete=paths("file")
 )
+@click.option(
+    "--confirmed", is_flag=True, help="CVAT's export was reviewed although nobody changed anything: it was right."
+)
 @click.option("--overwrite", is_flag=True, help="Replace the files that are there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def apply_command(run: str, decisions: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:

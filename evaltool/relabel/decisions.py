@@ -42,6 +42,7 @@ class Decision:
     reviewer: str = ""
     time: str = ""
     strokes: tuple[Stroke, ...] = ()
+    untouched: bool = False  # of CVAT: as evaltool wrote it
     blank: bool = False  # handed in with nothing on it: of a mask, that nothing is there
 
     @property

@@ -9,7 +9,7 @@ from evaltool.errors import EvaltoolError
 from evaltool.partial_files import check_apart, whole_files
 from evaltool.readers.side_files import read_ids
 from evaltool.relabel.conflicts import chosen_of, latest, named, redrawn
-from evaltool.relabel.decisions import Array, read_decisions
+from evaltool.relabel.decisions import Array, Decision, read_decisions
 from evaltool.relabel.labels import Labels
 from evaltool.relabel.outcome import Applied, outcome_of
 from evaltool.relabel.patches import Patches
@@ -33,6 +33,7 @@ def apply(
     ids: Any = None,
     controls: str | Path | None = None,
     on_conflict: str = "error",
+    confirmed: bool = False,
     overwrite: bool = False,
 ) -> Applied:
     """Write the labels of a run with what reviewers changed, and ``<output stem>.audit.csv`` beside it.
@@ -46,6 +47,7 @@ def apply(
         ids: one per sample, as in ``score``; where the run has none.
         controls: the key of the random controls that ``mine`` wrote.
         on_conflict: where reviewers disagree: "error", "majority" (a tie keeps the label) or "keep".
+        confirmed: what CVAT exported was reviewed although nobody changed anything.
         overwrite: replace the files that are there.
 
     Raises:
@@ -55,7 +57,7 @@ def apply(
         raise ValueError(f"on_conflict={on_conflict!r}, expected one of {', '.join(ON_CONFLICT)}")
     opened = open_run(run)
     paths = [decisions] if isinstance(decisions, (str, Path)) else list(decisions)
-    read = [decision for path in paths for decision in read_decisions(Path(path))]
+    read = [decision for path in paths for decision in _read(Path(path), confirmed=confirmed)]
     if not read:
         raise EvaltoolError(
             f"there are no decisions\n  {', '.join(map(str, paths))}: nothing was decided\n  Review some rows first."
@@ -80,12 +82,51 @@ def apply(
     report.notes += _notes_on_masks(held, votes, report.to_redraw)
     if held.numbers_are_names and any(said.new_label.strip().isdecimal() and not said.given for said in read):
         report.notes.append("A number in new_label was read as the name of a class, not as its index.")
-    if any(Path(path).suffix.lower() in (".xml", ".zip") for path in paths):
-        report.notes.append("CVAT does not say what was looked at: every tag and mask of its export counts as decided.")
+    report.notes += _notes_on_cvat(held, read)
     with whole_files([audit, output], overwrite=overwrite) as (audit_to, labels_to):
         _write(held, patches, chosen, labels_to)
         _write_audit(audit_to, held, votes, chosen)
     return report
+
+
+def _read(path: Path, *, confirmed: bool) -> list[Decision]:
+    """Return the decisions of a file.
+
+    Raises:
+        EvaltoolError: it cannot be read, or nobody has changed what CVAT was given, which is no review.
+    """
+    read = read_decisions(path)
+    if _is_cvat(path) and read and not confirmed and all(decision.untouched for decision in read):
+        n = len({decision.place for decision in read})
+        raise EvaltoolError(
+            f"nobody has changed this list\n  {path}: no tag or mask that a person made or changed, on any of {n} "
+            "images\n  Review it in CVAT and export it again; if all of it was looked at and is right, pass "
+            "--confirmed."
+        )
+    return read
+
+
+def _is_cvat(path: Path) -> bool:
+    return path.suffix.lower() in (".xml", ".zip")
+
+
+def _notes_on_cvat(labels: Labels, read: Sequence[Decision]) -> list[str]:
+    images = {(said.source, said.place): said for said in read if _is_cvat(Path(said.source))}
+    if not images:
+        return []
+    left = sum(said.untouched for said in images.values())
+    notes = [
+        "CVAT does not say what was looked at: every tag and mask of its export counts as decided, also on the "
+        f"{left} of {len(images)} images that nobody changed."
+    ]
+    unknown = [said.file_name for said in images.values() if said.decision == "skip" and not said.blank]
+    if unknown and labels.task == "segmentation":
+        more = f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
+        notes.append(
+            f"Without a mask, and undecided: {', '.join(unknown[:SHOWN])}{more}. With the mined.json of the list "
+            "beside the export they would be known as emptied."
+        )
+    return notes
 
 
 def _notes_on_masks(labels: Labels, votes: Sequence[Vote], to_redraw: Sequence[int]) -> list[str]:

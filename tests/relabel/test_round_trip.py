@@ -178,7 +178,7 @@ def test_cvat(kind, packed, rng, tmp_path):
         with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:
             archive.write(file, "annotations.xml")
         file = tmp_path / "export.zip"
-    done = apply(mined.run, file, tmp_path / "fixed.npy", labels=given(mined))
+    done = apply(mined.run, file, tmp_path / "fixed.npy", labels=given(mined), confirmed=True)
     assert any("CVAT does not say" in note for note in done.notes)
     expected = given(mined).copy()
     for row in rows_of(mined):
