@@ -58,7 +58,7 @@ def command() -> None:
     "--ids", metavar="FILE[:COLUMN]", help="Ids of the samples, where RUN has none.", shell_complete=paths("file")
 )
 @click.option(
-    "--confirmed", is_flag=True, help="CVAT's export was reviewed although nobody changed anything: it was right."
+    "--confirmed", is_flag=True, help="Take CVAT's export as reviewed and right where nobody changed anything."
 )
 @click.option("--overwrite", is_flag=True, help="Replace the files that are there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +100,11 @@ def read_csv(path: Path, content: bytes) -> list[Decision]:
                 f"expected decision, index or id, and any other of {', '.join(DECISION_COLUMNS)}\n"
                 "  Give the CSV that the gallery saved."
             )
+        twice = [name for name, n in Counter(lines.fieldnames or ()).items() if n > 1 and name in DECISION_COLUMNS]
+        if twice:
+            raise EvaltoolError(
+                f"a column is there twice\n  {path}: {', '.join(twice)}\n  Leave one of them, or rename the other."
+            )
         return list(_rows(path, lines))
     except (UnicodeDecodeError, csv.Error) as error:
         raise EvaltoolError(f"this is no CSV\n  {path}: {error}\n  Save it as CSV in UTF-8.") from None
@@ -125,7 +131,7 @@ def _rows(path: Path, lines: "csv.DictReader[str]") -> Iterator[Decision]:
             source=path.name,
             place=f"line {lines.line_num}",
             decision=decision,
-            index=known.get("index", "").strip(),
+            index=known.get("index", "").strip().removesuffix(".0"),
             id=known.get("id", ""),
             class_=known.get("class", ""),
             given=known.get("label", ""),

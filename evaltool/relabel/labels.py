@@ -72,7 +72,7 @@ class Labels:
     def number(self, text: str) -> int | None:
         """Return the label that a text names: a class's name, else its index; None for none."""
         if self.task == "multilabel":
-            return PRESENT_WORDS.get(text.strip().lower())
+            return PRESENT_WORDS.get(text.strip().lower().removesuffix(".0"))
         return self.class_number(text)
 
     def class_number(self, text: str) -> int | None:
@@ -166,7 +166,7 @@ class Labels:
 
 
 def _number(text: str) -> int | None:
-    digits = text.strip()
+    digits = text.strip().removesuffix(".0")  # as tables with gaps write integers
     return int(digits) if digits.isdecimal() and len(digits) < 19 else None
 
 

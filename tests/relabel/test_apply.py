@@ -272,6 +272,18 @@ def test_semicolons_of_excel_are_read(run, tmp_path):
     assert np.load(tmp_path / "fixed.npy")[1] == 0
 
 
+def test_integers_of_tables_with_gaps_are_read(run, tmp_path):
+    file = decided(tmp_path / "d.csv", "1.0,relabel,0.0", "2.0,keep,", header="index,decision,new_label")
+    apply(run, file, tmp_path / "fixed.npy")
+    assert np.load(tmp_path / "fixed.npy")[:3].tolist() == [0, 0, 2]
+
+
+def test_a_column_that_is_there_twice_is_refused(run, tmp_path):
+    file = decided(tmp_path / "d.csv", "1,keep,accept", header="index,decision,decision")
+    with pytest.raises(EvaltoolError, match=r"a column is there twice\n  .*d.csv: decision\n"):
+        apply(run, file, tmp_path / "fixed.npy")
+
+
 def test_deep_json_is_an_error(run, tmp_path):
     (tmp_path / "d.json").write_text("[" * 100_000)
     with pytest.raises(EvaltoolError, match="this is no JSON"):
