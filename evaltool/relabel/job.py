@@ -111,7 +111,7 @@ def _is_cvat(path: Path) -> bool:
 
 
 def _notes_on_cvat(labels: Labels, read: Sequence[Decision]) -> list[str]:
-    images = {(said.source, said.place): said for said in read if _is_cvat(Path(said.source))}
+    images = {(said.source, said.reviewer, said.place): said for said in read if _is_cvat(Path(said.source))}
     if not images:
         return []
     left = sum(said.untouched for said in images.values())
