@@ -9,6 +9,7 @@ from pathlib import Path
 from evaltool.errors import EvaltoolError
 
 PARTIAL = ".partial-"
+OLD = ".old"  # what is there while it is replaced
 
 
 def partial_path(path: Path) -> Path:
@@ -20,7 +21,8 @@ def remove_stale(directory: Path, name: str | None = None) -> None:
     """Remove what killed processes left of the files and folders in a directory, or of the one of that name."""
     for path in directory.iterdir():
         head, mark, pid = path.name.rpartition(PARTIAL)
-        if mark and head.startswith(".") and name in (None, head[1:]) and not _is_alive(pid):
+        of = (None, head[1:], head[1:].removesuffix(OLD))
+        if mark and head.startswith(".") and name in of and not _is_alive(pid):
             if path.is_dir() and not path.is_symlink():
                 with contextlib.suppress(FileNotFoundError):  # another process sweeps as well
                     shutil.rmtree(path)
@@ -166,7 +168,7 @@ def _kept(path: Path) -> Path | None:
     """Return a second name of the file that is there, None for none."""
     if not os.path.lexists(path):
         return None
-    old = path.with_name(f".{path.name}.old{PARTIAL}{os.getpid()}")
+    old = path.with_name(f".{path.name}{OLD}{PARTIAL}{os.getpid()}")
     try:
         os.link(path, old, follow_symlinks=False)
     except OSError:  # a file system without hard links
@@ -199,7 +201,7 @@ def whole_folder(path: Path, *, overwrite: bool, mark: str) -> Iterator[Path]:
                 if file.is_file() and not file.is_symlink():
                     _sync(file)
             if path.exists():
-                old = partial.with_name(f".{path.name}.old{PARTIAL}{os.getpid()}")
+                old = partial.with_name(f".{path.name}{OLD}{PARTIAL}{os.getpid()}")
                 path.rename(old)
                 partial.rename(path)
                 shutil.rmtree(old)

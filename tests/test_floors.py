@@ -12,6 +12,8 @@ FLOORS = [
     {
         "partial_files",
         "run_lengths",
+        "spreadsheets",
+        "cvat_shapes",
         "block",
         "losses",
         "metrics",

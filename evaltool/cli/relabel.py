@@ -57,6 +57,9 @@ def command() -> None:
 @click.option(
     "--ids", metavar="FILE[:COLUMN]", help="Ids of the samples, where RUN has none.", shell_complete=paths("file")
 )
+@click.option(
+    "--confirmed", is_flag=True, help="Take CVAT's export as reviewed and right where nobody changed anything."
+)
 @click.option("--overwrite", is_flag=True, help="Replace the files that are there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def apply_command(run: str, decisions: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
@@ -86,8 +89,9 @@ def apply_command(run: str, decisions: tuple[str, ...], output: str, as_json: bo
 def _show(applied: Any) -> None:
     people = ", ".join(f"{name} ({count})" for name, count in applied.reviewers.items())
     click.echo(f"decisions: {applied.n_decisions} on {applied.n_reviewed + applied.n_undecided} labels, by {people}")
+    redraw = f"{len(applied.to_redraw)} to redraw, " if applied.to_redraw else ""
     click.echo(
-        f"labels: {applied.n_changed} changed, {applied.n_kept} kept, {applied.n_undecided} undecided, "
+        f"labels: {applied.n_changed} changed, {applied.n_kept} kept, {redraw}{applied.n_undecided} undecided, "
         f"{applied.n_conflicts} in conflict"
     )
     click.echo(f"wrong labels: {_share(applied.wrong)}")

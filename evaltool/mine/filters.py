@@ -10,10 +10,10 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from evaltool.errors import EvaltoolError
-from evaltool.mine.formats.csv_ import unguarded
 from evaltool.mine.where import Where
 from evaltool.readers.side_files import TABLES, read_ids
 from evaltool.run.reader import Run
+from evaltool.spreadsheets import unguarded
 
 Array = np.ndarray[Any, Any]
 

@@ -193,8 +193,9 @@ class Pictures:
 
     def _there(self, path: Path, index: int) -> Path:
         if not self._is_inside(path):
+            leads = f", a link to {path.resolve()}" if path.is_symlink() else ""
             raise EvaltoolError(
-                f"a sample has no picture\n  {path}: outside {self.folder}, for index {index}\n"
+                f"a sample has no picture\n  {path}{leads}: outside {self.folder}, for index {index}\n"
                 "  Mend the id, or name the folder that holds the picture; links that lead elsewhere do not count."
             )
         if not _is_file(path):

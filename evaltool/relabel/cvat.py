@@ -7,25 +7,26 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 from xml.etree import ElementTree as Xml
 
 import numpy as np
 
+from evaltool.cvat_shapes import STATE, is_untouched, shapes_digest
 from evaltool.errors import EvaltoolError
 from evaltool.relabel.decisions import Array, Decision, Stroke
 from evaltool.run_lengths import mask_of_runs
 
 ANNOTATIONS = "annotations.xml"
-STATE = "state"  # of a multilabel tag: absent or present
 LARGEST = 1 << 30  # bytes of XML
-MARK = "mined.json"  # what mine puts beside its export: which file shows which sample
+MARK = "mined.json"  # what mine puts beside its export: which file shows which sample, and what stood on it
 
 
 def read_cvat(path: Path, content: bytes) -> list[Decision]:
     """Return the decisions of an export: each tag of an image is one, all masks of an image are one.
 
-    An image without a tag or mask is a skip.  CVAT does not say who drew what: the reviewer is the task's assignee,
-    else its owner.
+    An image without a tag or mask is a skip, and blank where ``MARK`` lies beside the export and has the image.  CVAT
+    does not say who drew what: the reviewer is the task's assignee, else its owner.
 
     Raises:
         EvaltoolError: it is no such export.
@@ -50,8 +51,15 @@ def read_cvat(path: Path, content: bytes) -> list[Decision]:
     found_in_images: list[Decision] = []
     for image in root.findall("image"):
         try:
+            known = listed.get(Path(image.attrib["name"]).name)
+            same = known is None or known.shapes in (None, shapes_digest(image))
             found_in_images += (
-                replace(seen, index=seen.index or listed.get(seen.file_name, ""))
+                replace(
+                    seen,
+                    index=seen.index or (known.number if known else ""),
+                    untouched=same and is_untouched(image),
+                    blank=known is not None and known.shapes is not None and seen.decision == "skip",
+                )
                 for seen in _of_image(path, image, reviewer, time)
             )
         except (TypeError, ValueError, KeyError) as error:
@@ -62,12 +70,19 @@ def read_cvat(path: Path, content: bytes) -> list[Decision]:
     return found_in_images
 
 
-def _listed(path: Path) -> dict[str, str]:
-    """Return the index behind each file's name, as ``mine`` noted it beside the XML; nothing where it did not."""
+class Known(NamedTuple):
+    """What ``mine`` noted of an image."""
+
+    number: str  # of the sample
+    shapes: str | None  # digest; None of lists that do not have it
+
+
+def _listed(path: Path) -> dict[str, Known]:
+    """Return what ``mine`` noted beside the XML, by the name of each file; nothing where it did not."""
     beside = path.parent / MARK
     try:
         samples = json.loads(beside.read_bytes())["samples"]
-        return {Path(sample["name"]).name: str(int(sample["index"])) for sample in samples}
+        return {Path(s["name"]).name: Known(str(int(s["index"])), s.get("shapes")) for s in samples}
     except OSError:
         return {}
     except (ValueError, TypeError, KeyError) as error:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,9 @@ import numpy as np
 
 from evaltool.errors import EvaltoolError
 from evaltool.schema import DECISION_COLUMNS, DECISIONS
+from evaltool.spreadsheets import unguarded
 
+NAMED_BESIDE = ("class", "label", "suggested")
 Array = np.ndarray[Any, Any]
 
 
@@ -40,6 +43,8 @@ class Decision:
     reviewer: str = ""
     time: str = ""
     strokes: tuple[Stroke, ...] = ()
+    untouched: bool = False  # of CVAT: as evaltool wrote it
+    blank: bool = False  # handed in with nothing on it: of a mask, that nothing is there
 
     @property
     def where(self) -> str:
@@ -78,8 +83,8 @@ def read_decisions(path: Path) -> list[Decision]:
 def read_csv(path: Path, content: bytes) -> list[Decision]:
     """Return the decisions of the gallery's CSV, or of one that people wrote: columns as ``schema.DECISION_COLUMNS``.
 
-    ``decision`` and ``index`` or ``id`` have to be there.  A leading apostrophe, which keeps spreadsheets from
-    computing a cell, is taken away.
+    ``decision`` and ``index`` or ``id`` have to be there.  Apostrophes that keep spreadsheets from computing a cell
+    are taken away.
     """
     try:
         text = content.decode("utf-8-sig")
@@ -95,6 +100,11 @@ def read_csv(path: Path, content: bytes) -> list[Decision]:
                 f"expected decision, index or id, and any other of {', '.join(DECISION_COLUMNS)}\n"
                 "  Give the CSV that the gallery saved."
             )
+        twice = [name for name, n in Counter(lines.fieldnames or ()).items() if n > 1 and name in DECISION_COLUMNS]
+        if twice:
+            raise EvaltoolError(
+                f"a column is there twice\n  {path}: {', '.join(twice)}\n  Leave one of them, or rename the other."
+            )
         return list(_rows(path, lines))
     except (UnicodeDecodeError, csv.Error) as error:
         raise EvaltoolError(f"this is no CSV\n  {path}: {error}\n  Save it as CSV in UTF-8.") from None
@@ -106,7 +116,9 @@ def _rows(path: Path, lines: "csv.DictReader[str]") -> Iterator[Decision]:
             raise EvaltoolError(
                 f"a row has another number of cells than the header\n  {path}, line {lines.line_num}\n  Mend the row."
             )
-        known = {name: _unguarded(cells[name]) for name in DECISION_COLUMNS if name in cells}
+        known = {name: unguarded(cells[name]) for name in DECISION_COLUMNS if name in cells}
+        # a list of mine has indices in these columns, and where classes have names, those beside them
+        known |= {name: unguarded(cells[f"{name}_name"]) for name in NAMED_BESIDE if f"{name}_name" in cells}
         decision = known["decision"].strip().lower()
         if not decision:
             continue  # nobody decided it
@@ -119,7 +131,7 @@ def _rows(path: Path, lines: "csv.DictReader[str]") -> Iterator[Decision]:
             source=path.name,
             place=f"line {lines.line_num}",
             decision=decision,
-            index=known.get("index", "").strip(),
+            index=known.get("index", "").strip().removesuffix(".0"),
             id=known.get("id", ""),
             class_=known.get("class", ""),
             given=known.get("label", ""),
@@ -128,7 +140,3 @@ def _rows(path: Path, lines: "csv.DictReader[str]") -> Iterator[Decision]:
             reviewer=known.get("reviewer", "") or str(path),
             time=known.get("time", ""),
         )
-
-
-def _unguarded(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") else cell

@@ -1,7 +1,6 @@
 """Decisions in, corrected labels and a record of who changed what out."""
 
 import csv
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,17 +8,19 @@ from typing import Any
 from evaltool.errors import EvaltoolError
 from evaltool.partial_files import check_apart, whole_files
 from evaltool.readers.side_files import read_ids
-from evaltool.relabel.decisions import Array, read_decisions
+from evaltool.relabel.conflicts import chosen_of, latest, named, redrawn
+from evaltool.relabel.decisions import Array, Decision, read_decisions
 from evaltool.relabel.labels import Labels
 from evaltool.relabel.outcome import Applied, outcome_of
 from evaltool.relabel.patches import Patches
-from evaltool.relabel.votes import NAMED, Vote, by_label, votes_of
+from evaltool.relabel.votes import REDRAW, Vote, votes_of
 from evaltool.run.inputs import files_of
 from evaltool.run.reader import open_run
+from evaltool.spreadsheets import guarded
 
 ON_CONFLICT = ("error", "majority", "keep")
+SHOWN = 20  # indices that a note names
 AUDIT_COLUMNS = ("time", "reviewer", "index", "id", "class", "old", "new", "decision", "applied", "source")
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 
 
 def apply(
@@ -32,6 +33,7 @@ def apply(
     ids: Any = None,
     controls: str | Path | None = None,
     on_conflict: str = "error",
+    confirmed: bool = False,
     overwrite: bool = False,
 ) -> Applied:
     """Write the labels of a run with what reviewers changed, and ``<output stem>.audit.csv`` beside it.
@@ -45,6 +47,7 @@ def apply(
         ids: one per sample, as in ``score``; where the run has none.
         controls: the key of the random controls that ``mine`` wrote.
         on_conflict: where reviewers disagree: "error", "majority" (a tie keeps the label) or "keep".
+        confirmed: what CVAT exported was reviewed although nobody changed anything.
         overwrite: replace the files that are there.
 
     Raises:
@@ -54,7 +57,7 @@ def apply(
         raise ValueError(f"on_conflict={on_conflict!r}, expected one of {', '.join(ON_CONFLICT)}")
     opened = open_run(run)
     paths = [decisions] if isinstance(decisions, (str, Path)) else list(decisions)
-    read = [decision for path in paths for decision in read_decisions(Path(path))]
+    read = [decision for path in paths for decision in _read(Path(path), confirmed=confirmed)]
     if not read:
         raise EvaltoolError(
             f"there are no decisions\n  {', '.join(map(str, paths))}: nothing was decided\n  Review some rows first."
@@ -62,8 +65,9 @@ def apply(
     held = Labels(opened, labels)
     patches = Patches(opened, held, preds) if opened.task == "segmentation" else None
     known_ids = None if ids is None else read_ids(ids, opened.n_samples)
-    votes, superseded = _latest(votes_of(opened, held, read, patches=patches, ids=known_ids))
-    chosen, conflicts = _chosen(votes, on_conflict, held)
+    votes, superseded = latest(votes_of(opened, held, read, patches=patches, ids=known_ids))
+    votes = redrawn(votes)
+    chosen, conflicts = chosen_of(votes, on_conflict, held, patches)
     output = Path(output)
     if output.suffix != ".npy":
         raise EvaltoolError(f"labels are written as .npy\n  {output}\n  Name the output .npy.")
@@ -75,69 +79,79 @@ def apply(
     report = outcome_of(opened, held, len(read), votes, chosen, conflicts, controls, (output, audit))
     if superseded:
         report.notes.append(f"Replaced by later ones of the same reviewer: {superseded}.")
-    if any(Path(path).suffix.lower() in (".xml", ".zip") for path in paths):
-        report.notes.append("CVAT does not say what was looked at: every tag and mask of its export counts as decided.")
+    report.notes += _notes_on_masks(held, votes, report.to_redraw)
+    if held.numbers_are_names and any(said.new_label.strip().isdecimal() and not said.given for said in read):
+        report.notes.append("A number in new_label was read as the name of a class, not as its index.")
+    report.notes += _notes_on_cvat(held, read)
     with whole_files([audit, output], overwrite=overwrite) as (audit_to, labels_to):
         _write(held, patches, chosen, labels_to)
         _write_audit(audit_to, held, votes, chosen)
     return report
 
 
-def _latest(votes: Sequence[Vote]) -> tuple[list[Vote], int]:
-    """Return the last vote of each reviewer on each label, and how many that leaves out.
+def _read(path: Path, *, confirmed: bool) -> list[Decision]:
+    """Return the decisions of a file.
 
-    Only times say which is later: without them, votes that differ are a conflict.
+    Raises:
+        EvaltoolError: it cannot be read, or nobody has changed what CVAT was given, which is no review.
     """
-    last: dict[Any, Vote] = {}
-    for vote in votes:
-        key: tuple[Any, ...] = (*vote.key, vote.decision.reviewer)
-        before = last.get(key)
-        untimed = before is not None and not (before.decision.time and vote.decision.time)
-        if before is not None and untimed and before.new != vote.new:
-            last[(*key, vote.decision.where)] = vote
-        elif before is None or vote.decision.time >= before.decision.time:
-            last[key] = vote
-    return list(last.values()), len(votes) - len(last)
-
-
-def _chosen(votes: Sequence[Vote], on_conflict: str, labels: Labels) -> tuple[dict[Any, Vote], list[list[Vote]]]:
-    """Return the vote that decides each label, and the labels that reviewers disagree about."""
-    chosen: dict[Any, Vote] = {}
-    conflicts = []
-    for key, cast in by_label(votes).items():
-        decided = [vote for vote in cast if vote.new is not None]
-        counts = Counter(vote.new for vote in decided).most_common()
-        if len(counts) > 1:
-            conflicts.append(decided)
-            majority = counts[0][1] * 2 > len(decided)
-            if on_conflict != "majority" or not majority:
-                continue
-        if counts:
-            chosen[key] = next(vote for vote in decided if vote.new == counts[0][0])
-    if conflicts and on_conflict == "error":
-        shown = "\n  ".join(_conflict(labels, cast) for cast in conflicts[:NAMED])
-        more = f"\n  and {len(conflicts) - NAMED} more" if len(conflicts) > NAMED else ""
+    read = read_decisions(path)
+    if _is_cvat(path) and read and not confirmed and all(decision.untouched for decision in read):
+        n = len({decision.place for decision in read})
         raise EvaltoolError(
-            f"reviewers disagree ({len(conflicts)} {'label' if len(conflicts) == 1 else 'labels'})\n  {shown}{more}\n"
-            "  Settle them, or pass --on-conflict majority or keep."
+            f"nobody has changed this list\n  {path}: no tag or mask that a person made or changed, on any of {n} "
+            "images\n  Review it in CVAT and export it again; if all of it was looked at and is right, pass "
+            "--confirmed."
         )
-    return chosen, conflicts
+    return read
 
 
-def _conflict(labels: Labels, votes: Sequence[Vote]) -> str:
-    said = ", ".join(f"{v.decision.reviewer}: {_named(labels, v.new)}" for v in votes)
-    about = f", class {labels.names[votes[0].class_]}" if votes[0].class_ is not None else ""
-    return f"index {votes[0].index}{about}: {said}"
+def _is_cvat(path: Path) -> bool:
+    return path.suffix.lower() in (".xml", ".zip")
 
 
-def _named(labels: Labels, label: int | str | None) -> str:
-    if isinstance(label, str):
-        return f"mask {label[:8]}" if label else "the old mask"
-    return labels.name(label)
+def _notes_on_cvat(labels: Labels, read: Sequence[Decision]) -> list[str]:
+    images = {(said.source, said.reviewer, said.place): said for said in read if _is_cvat(Path(said.source))}
+    if not images:
+        return []
+    left = sum(said.untouched for said in images.values())
+    notes = [
+        "CVAT does not say what was looked at: every tag and mask of its export counts as decided, also on the "
+        f"{left} of {len(images)} images that nobody changed."
+    ]
+    unknown = [said.file_name for said in images.values() if said.decision == "skip" and not said.blank]
+    if unknown and labels.task == "segmentation":
+        more = f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
+        notes.append(
+            f"Without a mask, and undecided: {', '.join(unknown[:SHOWN])}{more}. With the mined.json of the list "
+            "beside the export they would be known as emptied."
+        )
+    return notes
+
+
+def _notes_on_masks(labels: Labels, votes: Sequence[Vote], to_redraw: Sequence[int]) -> list[str]:
+    notes = []
+    if to_redraw:
+        notes.append(f"To be redrawn, and so far as they were: {_indices(to_redraw)}.")
+    blank = [vote.index for vote in votes if labels.task == "segmentation" and vote.decision.blank]
+    if blank and labels.foreground:
+        notes.append(f"Handed in with nothing painted, which makes all of it background: {_indices(blank)}.")
+    elif blank:
+        notes.append(
+            "Handed in with nothing painted, which decides nothing: what is not painted keeps its class. Paint the "
+            f"right class, or take the prediction, for {_indices(blank)}."
+        )
+    return notes
+
+
+def _indices(indices: Sequence[int]) -> str:
+    shown = sorted(set(indices))
+    more = f" and {len(shown) - SHOWN} more, which the audit log has" if len(shown) > SHOWN else ""
+    return f"index {', '.join(map(str, shown[:SHOWN]))}{more}"
 
 
 def _write(labels: Labels, patches: Patches | None, chosen: dict[Any, Vote], path: Path) -> None:
-    changed = [vote for vote in chosen.values() if vote.changes]
+    changed = [vote for vote in chosen.values() if vote.changes and vote.new != REDRAW]
     if patches is None:
         labels.write(path, ((vote.index, vote.class_, int(vote.new or 0)) for vote in changed), ())
         return
@@ -146,7 +160,8 @@ def _write(labels: Labels, patches: Patches | None, chosen: dict[Any, Vote], pat
 
 def _masks(labels: Labels, patches: Patches, changed: Sequence[Vote]) -> Iterator[tuple[int, Array]]:
     by_index: dict[int, list[Vote]] = {}
-    for vote in changed:
+    # what is said of one class of a mask goes onto what is said of all of it
+    for vote in sorted(changed, key=lambda vote: vote.class_ is not None):
         by_index.setdefault(vote.index, []).append(vote)
     for index, votes in by_index.items():
         mask, _ = labels.mask(index)
@@ -161,18 +176,13 @@ def _write_audit(path: Path, labels: Labels, votes: Sequence[Vote], chosen: dict
         writer.writerow(AUDIT_COLUMNS)
         for vote in sorted(votes, key=lambda vote: (vote.index, -1 if vote.class_ is None else vote.class_)):
             winner = chosen.get(vote.key)
-            applied = winner is not None and winner.new == vote.new and vote.changes
+            applied = winner is not None and winner.new == vote.new and vote.changes and vote.new != REDRAW
             said = vote.decision
             cells = [
                 *(said.time, said.reviewer, vote.index, vote.id),
                 "" if vote.class_ is None else labels.names[vote.class_],
                 "mask" if vote.old is None else labels.name(vote.old),
-                _named(labels, vote.new) if vote.new is not None else "",
+                named(labels, vote.new) if vote.new is not None else "",
                 *(said.decision, "yes" if applied else "no", f"{said.source}, {said.place}"),
             ]
-            writer.writerow([_guarded(str(cell)) for cell in cells])
-
-
-def _guarded(cell: str) -> str:
-    """Return a cell that a spreadsheet does not compute."""
-    return f"'{cell}" if cell.startswith(FORMULA) and not cell.lstrip("-").isdecimal() else cell
+            writer.writerow([cell if isinstance(cell, int) else guarded(cell) for cell in cells])

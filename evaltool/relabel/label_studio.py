@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ LABEL, UNSURE_NAME, UNSURE = "label", "decision", "unsure"  # names in the label
 
 
 def read_label_studio(path: Path, content: bytes) -> list[Decision]:
-    """Return the decisions of an export: each annotation is one; a cancelled or empty one is a skip.
+    """Return the decisions of an export: each annotation is one; a cancelled one is a skip, an empty one is blank.
 
     Raises:
         EvaltoolError: it is no export of tasks that evaltool wrote.
@@ -41,7 +42,8 @@ def read_label_studio(path: Path, content: bytes) -> list[Decision]:
 
 def _of_task(path: Path, place: str, task: Mapping[str, Any]) -> Iterator[Decision]:
     if "data" not in task:
-        yield _decision(path, place, task, _min_results(task), task.get("annotator"), _time(task), cancelled=False)
+        said = _decision(path, place, task, _min_results(task), task.get("annotator"), _time(task), cancelled=False)
+        yield said if _is_handed_in(task) else replace(said, blank=False)
         return
     for annotation in task.get("annotations") or []:
         who = annotation.get("completed_by")
@@ -92,7 +94,13 @@ def _decision(
         reviewer=_reviewer(who) or str(path),
         time=time,
         strokes=strokes,
+        blank=not (cancelled or unsure or chosen or strokes),
     )
+
+
+def _is_handed_in(record: Mapping[str, Any]) -> bool:
+    """Whether somebody handed in a flat record; Label Studio writes no cancelled ones, but tasks without any."""
+    return record.get("annotation_id") is not None or record.get("annotator") is not None
 
 
 def _min_results(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -72,17 +72,26 @@ class Labels:
     def number(self, text: str) -> int | None:
         """Return the label that a text names: a class's name, else its index; None for none."""
         if self.task == "multilabel":
-            return PRESENT_WORDS.get(text.strip().lower())
+            return PRESENT_WORDS.get(text.strip().lower().removesuffix(".0"))
         return self.class_number(text)
 
     def class_number(self, text: str) -> int | None:
-        """Return the class that a text names, by name or else by index; None for none."""
+        """Return the class that a text names, by name or else by index; None for none.
+
+        Where classes are called by the indices of others, no text is an index: names 1, 2 and 3 have no class 0.
+        """
         if text in self.names:
             return self.names.index(text)
         if text.strip() in self.names:
             return self.names.index(text.strip())
-        digits = text.strip()
-        return int(digits) if digits.isdecimal() and int(digits) < len(self.names) else None
+        number = None if self.numbers_are_names else _number(text)
+        return number if number is not None and number < len(self.names) else None
+
+    @property
+    def numbers_are_names(self) -> bool:
+        """Whether a class is called by the index of another, so that a number can only be a name."""
+        numbers = [_number(name) for name in self.names]
+        return any(number is not None and number != k and number < len(numbers) for k, number in enumerate(numbers))
 
     def name(self, label: int | None) -> str:
         """Return what a label is called; a number that is no class as it is."""
@@ -154,6 +163,11 @@ class Labels:
             else:
                 fixed[index] = np.where(valid, mask, fixed[index].reshape(mask.shape)).reshape(fixed[index].shape)
         fixed.flush()
+
+
+def _number(text: str) -> int | None:
+    digits = text.strip().removesuffix(".0")  # as tables with gaps write integers
+    return int(digits) if digits.isdecimal() and len(digits) < 19 else None
 
 
 def _mapped(path: Path) -> Array:

@@ -10,7 +10,7 @@ from typing import Any
 from evaltool.errors import EvaltoolError
 from evaltool.relabel.agreement import Share, cohen_kappa, fleiss_kappa, pairs_agreeing, share_of
 from evaltool.relabel.labels import Labels
-from evaltool.relabel.votes import Vote, by_label
+from evaltool.relabel.votes import REDRAW, Vote, by_label
 from evaltool.run.reader import Run
 
 
@@ -24,7 +24,7 @@ class Applied:
     n_reviewed: int  # labels that somebody decided
     n_changed: int
     n_kept: int
-    n_undecided: int  # unsure, skipped or to be redone by all who saw them
+    n_undecided: int  # unsure or skipped by all who saw them
     n_conflicts: int
     reviewers: dict[str, int]
     wrong: Share  # of the labels that were decided: those that their reviewers call wrong
@@ -35,6 +35,7 @@ class Applied:
     wrong_mined: Share | None = None  # with the key of the random controls: of the mined rows
     wrong_controls: Share | None = None
     lift: float | None = None  # how many times as often mined labels are wrong as random ones
+    to_redraw: list[int] = field(default_factory=list)  # indices of masks that are wrong, and not painted anew
     notes: list[str] = field(default_factory=list)
 
     def record(self) -> dict[str, Any]:
@@ -68,7 +69,8 @@ def outcome_of(
     Raises:
         EvaltoolError: the key cannot be read, or is of another list.
     """
-    changed = [vote for vote in chosen.values() if vote.changes]
+    wrong = [vote for vote in chosen.values() if vote.changes]
+    changed = [vote for vote in wrong if vote.new != REDRAW]
     suggested = [vote for vote in changed if vote.suggested is not None]
     decided = [[v for v in cast if v.new is not None] for cast in by_label(votes).values()]
     several = [cast for cast in decided if len(cast) > 1]
@@ -79,15 +81,16 @@ def outcome_of(
         n_decisions=n_decisions,
         n_reviewed=sum(bool(cast) for cast in decided),
         n_changed=len(changed),
-        n_kept=len(chosen) - len(changed),
+        n_kept=len(chosen) - len(wrong),
         n_undecided=sum(not cast for cast in decided),
         n_conflicts=len(conflicts),
         reviewers=dict(Counter(vote.decision.reviewer for vote in votes)),
-        wrong=share_of(len(changed), len(chosen)),
+        wrong=share_of(len(wrong), len(chosen)),
         suggestions_right=share_of(sum(v.new == v.suggested for v in suggested), len(suggested)) if suggested else None,
         agreement=share_of(*pairs_agreeing([[v.new for v in cast] for cast in several])) if several else None,
         kappa=None if run.task == "segmentation" else kappa,
         kappa_of=None if run.task == "segmentation" else kappa_of,
+        to_redraw=sorted(vote.index for vote in wrong if vote.new == REDRAW),
     )
     if controls is not None:
         _add_controls(report, chosen, _control_keys(Path(controls), labels), labels)

@@ -1,7 +1,7 @@
 """What a decision changes in a mask: a region and the classes in it."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ class Patches:
         Raises:
             EvaltoolError: a class is not in the list, a mask is broken or has another size.
         """
-        if decision.strokes:
+        if decision.strokes or decision.blank:
             return self._painted(decision, index)
         pred = self._prediction(index)
         old, _ = self.labels.mask(index)
@@ -59,6 +59,13 @@ class Patches:
         new = np.where(valid, self.new_mask(decision, index, class_, old), old)
         return "" if np.array_equal(new, old) else hashlib.sha256(new.tobytes()).hexdigest()
 
+    def digest_of_class(self, decision: Decision | None, index: int, class_: int | None, about: int) -> str:
+        """Return what is equal for decisions that make the same of one class of a mask; None keeps the mask."""
+        old, valid = self.labels.mask(index)
+        new = old if decision is None else self.new_mask(decision, index, class_, old)
+        concerned = valid & ((old == about) | (new == about))
+        return hashlib.sha256(np.where(concerned, new, -1).tobytes()).hexdigest()
+
     def _painted(self, decision: Decision, index: int) -> Patch:
         shape = self.labels.mask(index)[0].shape
         where = np.full(shape, self.labels.foreground)
@@ -66,7 +73,7 @@ class Patches:
         for stroke in decision.strokes:
             label = self.labels.class_number(stroke.label)
             if label is None:
-                raise unknown_class(decision, stroke.label, self.labels.names)
+                raise unknown_class(decision, stroke.label, self.labels, self.labels.names)
             mask = _decoded(decision, stroke.mask)
             if mask.shape != shape:
                 raise EvaltoolError(
@@ -90,13 +97,13 @@ class Patches:
         return record["path"] is not None
 
 
-def unknown_class(decision: Decision, text: str, names: list[str]) -> EvaltoolError:
-    """Return the error for a class that the run does not have."""
+def unknown_class(decision: Decision, text: str, labels: Labels, names: Sequence[str]) -> EvaltoolError:
+    """Return the error for a text that is none of these names."""
     shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-    return EvaltoolError(
-        f"a class is not in the list\n  {decision.where}: {text!r}, expected one of {shown}\n"
-        "  Mend the decision, or score with --class-names."
-    )
+    mend = "Mend the decision, or score with --class-names."
+    if labels.numbers_are_names and text.strip().isdecimal():
+        mend = "The classes are called by numbers that are not their indices: write the name of the class."
+    return EvaltoolError(f"a class is not in the list\n  {decision.where}: {text!r}, expected one of {shown}\n  {mend}")
 
 
 def _decoded(decision: Decision, decode: Callable[[], Array]) -> Array:

@@ -1,7 +1,7 @@
 """Decisions matched with the samples of a run: who votes for which label of which sample."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from evaltool.run.reader import Run
 
 DECIDED = ("accept", "keep", "relabel")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+REDRAW = "redraw"  # in place of a digest: the mask is wrong, and nobody has painted another
 NAMED = 5  # how many of many an error names
 
 
@@ -27,7 +28,7 @@ class Vote:
     class_: int | None  # multilabel and per-class lists
     id: str
     old: int | None  # None of masks
-    new: int | str | None  # a label; of masks a digest, "" for the old mask; None where nothing was decided
+    new: int | str | None  # a label; of masks a digest, "" for the old mask or REDRAW; None where nothing was decided
     suggested: int | None
     decision: Decision
 
@@ -75,14 +76,9 @@ def _vote(labels: Labels, decision: Decision, index: int, patches: Patches | Non
     if decision.class_:
         class_ = labels.class_number(decision.class_)
         if class_ is None:
-            raise unknown_class(decision, decision.class_, labels.names)
+            raise unknown_class(decision, decision.class_, labels, labels.names)
     if patches is not None:
-        class_ = None if decision.strokes else class_  # what is painted is the whole mask
-        decided = decision.decision == "accept" or bool(decision.strokes)
-        new: int | str | None = "" if decision.decision == "keep" else None
-        if decided and decision.decision in DECIDED:
-            new = patches.digest(decision, index, class_)
-        return Vote(index, class_, decision.id, None, new, None, decision)
+        return _vote_on_mask(labels, decision, index, class_, patches)
     if labels.task == "multilabel" and class_ is None:
         raise EvaltoolError(
             f"which class is this about?\n  {decision.where}: no class, and the run is multilabel\n"
@@ -93,6 +89,23 @@ def _vote(labels: Labels, decision: Decision, index: int, patches: Patches | Non
     _check_given(labels, decision, index, old)
     suggested = labels.number(decision.suggested) if decision.suggested else None
     return Vote(index, class_, decision.id, old, _new_label(labels, decision, old), suggested, decision)
+
+
+def _vote_on_mask(labels: Labels, decision: Decision, index: int, class_: int | None, patches: Patches) -> Vote:
+    """Return a vote on a mask, or on one class of it: one that is painted or to be redrawn is so as a whole."""
+    if decision.blank and labels.foreground:
+        decision = replace(decision, decision="relabel")  # all of it is background
+    painted = bool(decision.strokes) or (decision.blank and labels.foreground)
+    if painted or decision.decision not in ("accept", "keep"):
+        class_ = None
+    new: int | str | None = None
+    if decision.decision == "keep":
+        new = ""
+    elif decision.decision == "accept" or (decision.decision == "relabel" and painted):
+        new = patches.digest(decision, index, class_)
+    elif decision.decision == "relabel":
+        new = REDRAW
+    return Vote(index, class_, decision.id, None, new, None, decision)
 
 
 def _new_label(labels: Labels, decision: Decision, old: int) -> int | None:
@@ -108,7 +121,7 @@ def _new_label(labels: Labels, decision: Decision, old: int) -> int | None:
         )
     label = labels.number(text)
     if label is None:
-        raise unknown_class(decision, text, list(labels.of_sample))
+        raise unknown_class(decision, text, labels, labels.of_sample)
     labels.check_holds(label, decision.where)
     return label
 

@@ -45,7 +45,7 @@ def test_mined_relabelled_and_applied(classes, cli, tmp_path):
     wrong = int((truth != labels).sum())
     result = cli("mine", "a.run", "--by", "label-error", "--top", wrong, "--format", "cvat", "-o", "out")
     assert result.exit_code == 0, result.output
-    result = cli("relabel", "apply", "a.run", "out/annotations.xml", "-o", "fixed.npy")
+    result = cli("relabel", "apply", "a.run", "out/annotations.xml", "-o", "fixed.npy", "--confirmed")
     assert result.exit_code == 0, result.output
     assert np.load(tmp_path / "fixed.npy").tolist() == truth.tolist()
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from evaltool.spreadsheets import guarded
 from tests.mine.galleries import HOSTILE, digits, multiclass, multilabel, regression, segmentation, written
 
 # keys that come before the first frame are dropped, as they are nobody's
@@ -327,6 +328,19 @@ def test_a_saved_csv_is_read_back(open_page, browser, listed):
     assert (after, again) == (before, text)
     press(page, "z")
     assert "0 of 40 decided" in page.inner_text(".score")
+
+
+def test_ids_leave_as_cells_of_a_list_and_come_back(open_page, browser, tmp_path):
+    ids = ["a;'=b", "=1+1", "'=x", "''", "'tis", "-x", "@a;+b", "＝w", "a;b", " =s", "t\tb", ";", "a;'b"]
+    url = written(tmp_path, multiclass(ids=ids + [f"p{k}" for k in range(40 - len(ids))]))
+    page = open_page(url)
+    press(page, *"k" * len(ids))
+    rows, text = saved(page)
+    assert [row["id"] for row in rows] == [guarded(key) for key in ids]
+    page = open_page(url, context=browser.new_context())
+    assert load(page, text) == f"{len(ids)} decisions read from list.decisions.csv."
+    bare = "".join(f"{cell},keep\n" for cell in ("'tis", "a;'b"))  # as people write them
+    assert "2 decisions read" in load(open_page(url, context=browser.new_context()), f"id,decision\n{bare}")
 
 
 def test_what_does_not_fit_in_a_csv_is_named(open_page, listed):

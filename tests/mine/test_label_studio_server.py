@@ -16,6 +16,7 @@ import urllib.request
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
@@ -165,6 +166,24 @@ def test_brushes_go_in_and_come_back(kind, server, rng, tmp_path):
         valid = expected[index] != -100
         expected[index][valid] = mined.inputs.preds.read(0, 99)[index].argmax(0)[valid]
     np.testing.assert_array_equal(np.load(tmp_path / "fixed.npy"), expected)
+
+
+@pytest.mark.parametrize("kind", ["JSON", "JSON_MIN"])
+def test_an_empty_annotation_is_background_and_a_skipped_task_nothing(kind, server, rng, tmp_path):
+    mined = samples.foreground(rng)
+    mined = mined._replace(table=pa.Table.from_pylist([{"index": k, "score": 1.0} for k in (1, 2, 0)]))
+    folder = server.root / f"empty {kind}"
+    write_format("label-studio", mined, folder, Pictures(np.zeros((3, 8, 6), np.uint8), 3))
+    project, tasks = imported(server, folder)
+    server.ask(f"/api/tasks/{tasks[0]['id']}/annotations/", {"result": []})
+    server.ask(f"/api/tasks/{tasks[1]['id']}/annotations/", {"result": [], "was_cancelled": True})
+    labels = mined.inputs.labels.read(0, 99)
+    file = exported(server, project, kind, tmp_path / "export.json")
+    done = apply(mined.run, file, tmp_path / "fixed.npy", labels=labels)
+    expected = labels.copy()
+    expected[1] = 0
+    np.testing.assert_array_equal(np.load(tmp_path / "fixed.npy"), expected)
+    assert (done.n_changed, done.to_redraw) == (1, [])
 
 
 def test_multilabel_and_text_configs_are_accepted(server, rng):

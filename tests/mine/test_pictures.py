@@ -57,6 +57,15 @@ def test_no_id_names_a_file_elsewhere(tmp_path, name, pattern):
         pictures.of({"index": 0, "id": name.format(root=tmp_path)})
 
 
+def test_a_linked_folder_says_which_folder_to_give(tmp_path):
+    target = saved(tmp_path / "photos" / "7.png")
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "7.png").symlink_to(target)
+    with pytest.raises(EvaltoolError, match="a sample has no picture") as error:
+        Pictures(tmp_path / "linked", 8).of({"index": 7})
+    assert f"7.png, a link to {target.resolve()}: outside {tmp_path / 'linked'}, for index 7\n" in str(error.value)
+
+
 def test_an_absolute_id_in_the_folder_is_found(tmp_path, monkeypatch):
     path = saved(tmp_path / "images" / "a.png")
     monkeypatch.chdir(tmp_path)

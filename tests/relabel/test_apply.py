@@ -9,6 +9,7 @@ import pytest
 import evaltool
 from evaltool.errors import EvaltoolError
 from evaltool.relabel import apply
+from evaltool.spreadsheets import unguarded
 
 CLASSES = ["cat", "=dog", "3"]
 HEADER = "index,id,class,label,suggested,decision,new_label,reviewer,time"
@@ -69,6 +70,63 @@ def test_a_class_name_goes_before_an_index(run, tmp_path):
     file = decided(tmp_path / "d.csv", "0,accept,3", "1,accept,2", "2,accept,0", header="index,decision,new_label")
     apply(run, file, tmp_path / "fixed.npy")
     assert np.load(tmp_path / "fixed.npy")[:3].tolist() == [2, 2, 0]
+
+
+@pytest.fixture
+def numbered(rng, tmp_path):
+    """Six samples, labelled 0 1 2 0 1 2, of classes called 1, 2 and 3."""
+    np.save(tmp_path / "labels.npy", np.arange(6) % 3)
+    np.save(tmp_path / "preds.npy", 4 * np.eye(3)[(np.arange(6) + 1) % 3].astype(np.float32))
+    names, run = ["1", "2", "3"], tmp_path / "a.run"
+    evaltool.score(tmp_path / "preds.npy", tmp_path / "labels.npy", class_names=names, preds_are="logits", output=run)
+    return run
+
+
+def test_numbers_that_are_names_are_never_indices(numbered, tmp_path):
+    file = decided(tmp_path / "d.csv", "0,relabel,2", "1,relabel,1", "2,keep,", header="index,decision,new_label")
+    done = apply(numbered, file, tmp_path / "fixed.npy")
+    assert np.load(tmp_path / "fixed.npy").tolist() == [1, 0, 2, 0, 1, 2]
+    assert done.notes == ["A number in new_label was read as the name of a class, not as its index."]
+    file = decided(tmp_path / "e.csv", "0,relabel,0", header="index,decision,new_label")
+    with pytest.raises(EvaltoolError) as error:
+        apply(numbered, file, tmp_path / "again.npy")
+    assert str(error.value) == (
+        "a class is not in the list\n  e.csv, line 2: '0', expected one of 1, 2, 3\n"
+        "  The classes are called by numbers that are not their indices: write the name of the class."
+    )
+
+
+def test_a_list_of_mine_with_a_column_of_decisions_is_read_by_its_names(numbered, tmp_path):
+    evaltool.mine(numbered, top=4, by="ce", output=tmp_path / "list.csv")
+    with (tmp_path / "list.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {"label", "label_name", "suggested_name"} <= rows[0].keys()
+    with (tmp_path / "d.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, [*rows[0], "decision"])
+        table.writeheader()
+        table.writerows(row | {"decision": "accept"} for row in rows)
+    apply(numbered, tmp_path / "d.csv", tmp_path / "fixed.npy")
+    expected = np.arange(6) % 3
+    for row in rows:
+        expected[int(row["index"])] = (expected[int(row["index"])] + 1) % 3
+    np.testing.assert_array_equal(np.load(tmp_path / "fixed.npy"), expected)
+
+
+NASTY_IDS = ["a;'=b", "=1+1", "'=x", "''", "'tis", "-5", "@a;+b", 'q"u,o', "line\nbreak", "＝w", "a;b", " =s", "t\tb"]
+
+
+def test_ids_of_a_list_come_back_as_they_are(tmp_path):
+    n = len(NASTY_IDS)
+    preds = np.zeros((n, 2), np.float32)
+    scores = evaltool.score(preds, np.zeros(n, int), task="multiclass", preds_are="logits", ids=NASTY_IDS)
+    evaltool.mine(scores, top=n, by="ce", output=tmp_path / "list.csv")
+    with (tmp_path / "list.csv").open(newline="") as file:
+        cells = [row["id"] for row in csv.DictReader(file)]
+    assert cells != NASTY_IDS
+    with (tmp_path / "d.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["id", "decision", "new_label"], *([cell, "relabel", 1] for cell in cells)])
+    assert apply(scores, tmp_path / "d.csv", tmp_path / "fixed.npy", labels=np.zeros(n, int)).n_changed == n
+    assert [unguarded(row["id"]) for row in audit(tmp_path / "fixed.audit.csv")] == NASTY_IDS
 
 
 @pytest.mark.parametrize(
@@ -212,6 +270,18 @@ def test_semicolons_of_excel_are_read(run, tmp_path):
     (tmp_path / "d.csv").write_text("index;decision;new_label\r\n1;accept;cat\r\n")
     apply(run, tmp_path / "d.csv", tmp_path / "fixed.npy")
     assert np.load(tmp_path / "fixed.npy")[1] == 0
+
+
+def test_integers_of_tables_with_gaps_are_read(run, tmp_path):
+    file = decided(tmp_path / "d.csv", "1.0,relabel,0.0", "2.0,keep,", header="index,decision,new_label")
+    apply(run, file, tmp_path / "fixed.npy")
+    assert np.load(tmp_path / "fixed.npy")[:3].tolist() == [0, 0, 2]
+
+
+def test_a_column_that_is_there_twice_is_refused(run, tmp_path):
+    file = decided(tmp_path / "d.csv", "1,keep,accept", header="index,decision,decision")
+    with pytest.raises(EvaltoolError, match=r"a column is there twice\n  .*d.csv: decision\n"):
+        apply(run, file, tmp_path / "fixed.npy")
 
 
 def test_deep_json_is_an_error(run, tmp_path):

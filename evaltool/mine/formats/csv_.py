@@ -7,8 +7,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-# what begins a formula, in any width; an apostrophe gets another, so that taking one away gives the value back
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'", "＝", "＋", "－", "＠")
+from evaltool.spreadsheets import guarded
 
 
 def write_csv(table: pa.Table, file: IO[bytes]) -> None:
@@ -41,10 +40,4 @@ def cell(value: Any) -> str:
         return " ".join(map(str, value))
     if not isinstance(value, str):
         return str(value)
-    # where spreadsheets separate cells by semicolons, what follows one is a cell as well
-    return ";".join(f"'{part}" if part.startswith(FORMULA) else part for part in str(value).split(";"))
-
-
-def unguarded(text: str) -> str:
-    """Return the value of a cell: one apostrophe less before it, and after each semicolon."""
-    return ";".join(part.removeprefix("'") for part in text.split(";"))
+    return guarded(value)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as Xml
 
+from evaltool.cvat_shapes import STATE, WRITTEN_AS, shapes_digest
 from evaltool.errors import EvaltoolError
 from evaltool.mine.formats.samples import (
     Sample,
@@ -25,7 +26,6 @@ from evaltool.mine.pictures import Pictures
 from evaltool.run_lengths import box_of, run_lengths
 
 ANNOTATIONS, LABELS, IMAGES = "annotations.xml", "labels.json", "images"
-STATE = "state"  # the attribute of a multilabel tag that says absent or present
 ATTRIBUTES = ("index", "id", "given", "suggested", "score", "why")
 
 
@@ -35,15 +35,16 @@ def write(
     """Write a folder: a tag per row, or masks.  See ``write_format``."""
     check_task(mined, "cvat", "multiclass", "binary", "multilabel", "segmentation")
     samples = samples_of(mined, pictures)
-    with sample_folder(output, "cvat", mined, samples, overwrite=overwrite) as folder:
+    labels = _labels(mined)
+    root = _head(mined, len(samples), labels)
+    masks = mined.masks([s.index for s in samples]) if is_segmentation(mined) else None
+    for frame, sample in enumerate(samples):
+        _image(root, frame, sample, mined, None if masks is None else next(masks), shown)
+    noted = [{"shapes": shapes_digest(image)} for image in root.findall("image")]  # tells what a reviewer changed
+    Xml.indent(root)
+    with sample_folder(output, "cvat", mined, samples, noted=noted, overwrite=overwrite) as folder:
         place_pictures(samples, folder / IMAGES, link=link)
-        labels = _labels(mined)
         write_json(folder / LABELS, labels)
-        root = _head(mined, len(samples), labels)
-        masks = mined.masks([s.index for s in samples]) if is_segmentation(mined) else None
-        for frame, sample in enumerate(samples):
-            _image(root, frame, sample, mined, None if masks is None else next(masks), shown)
-        Xml.indent(root)
         (folder / ANNOTATIONS).write_bytes(_bytes(root))
     notes = [f"CVAT takes the task's labels from {LABELS} (Raw), the pictures, then {ANNOTATIONS} as CVAT 1.1."]
     if pictures is None or pictures.is_url:
@@ -116,7 +117,7 @@ def _tag(image: Xml.Element, mined: Mined, row: Row, shown: str) -> None:
         return
     several = mined.run.task == "multilabel"
     name = mined.run.class_names[row["class"] if several else label]
-    tag = Xml.SubElement(image, "tag", {"label": name, "source": "auto"})
+    tag = Xml.SubElement(image, "tag", {"label": name, "source": WRITTEN_AS})
     notes = notes_of(mined, row)
     for key in ATTRIBUTES:
         _text(tag, "attribute", str(notes.get(key, ""))).set("name", key)
@@ -128,7 +129,7 @@ def _mask(image: Xml.Element, name: str, mask: Any) -> None:
     left, top, width, height = box_of(mask)
     counts = run_lengths(mask[top : top + height, left : left + width].ravel())
     where = {"left": left, "top": top, "width": width, "height": height, "z_order": 0}
-    known = {"label": name, "source": "auto", "occluded": "0", "rle": ", ".join(str(count) for count in counts)}
+    known = {"label": name, "source": WRITTEN_AS, "occluded": "0", "rle": ", ".join(str(count) for count in counts)}
     Xml.SubElement(image, "mask", known | {key: str(value) for key, value in where.items()})
 
 

@@ -3,7 +3,7 @@
 import json
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,10 +119,19 @@ def check_files(pictures: Pictures | None, name: str) -> None:
 
 
 @contextmanager
-def sample_folder(output: Path, kind: str, mined: Mined, samples: list[Sample], *, overwrite: bool) -> Iterator[Path]:
-    """Yield a folder to fill; ``MARK`` in it says which sample each name stands for."""
+def sample_folder(
+    output: Path,
+    kind: str,
+    mined: Mined,
+    samples: list[Sample],
+    *,
+    noted: Sequence[Mapping[str, Any]] | None = None,
+    overwrite: bool,
+) -> Iterator[Path]:
+    """Yield a folder to fill; ``MARK`` in it says which sample each name stands for, and what is ``noted`` of each."""
     with whole_folder(output, overwrite=overwrite, mark=MARK) as folder:
-        entries = [{"index": s.index, "id": s.id, "name": s.name} for s in samples]
+        more = noted or [{}] * len(samples)
+        entries = [{"index": s.index, "id": s.id, "name": s.name, **m} for s, m in zip(samples, more, strict=True)]
         write_json(folder / MARK, {"format": kind, "run": mined.run.name, "samples": entries})
         yield folder
 

@@ -3,13 +3,19 @@
 const CSV_COLUMNS = ["index", "id", "class", "label", "suggested", "decision", "new_label", "reviewer", "time"];
 
 // A spreadsheet runs a cell that starts with one of = + - @ as a formula, whatever its quotes; an apostrophe in front
-// stops it. One that starts with an apostrophe gets another, so that taking one away always gives the value back.
+// stops it. One that starts with an apostrophe gets another, so that taking one away always gives the value back. Where
+// semicolons separate cells, what follows one is a cell as well. As evaltool/spreadsheets.py, but for numbers.
+const FORMULA = /^[=+\-@\t\r\n'＝＋－＠]/;
+
 function guarded(text) {
-  return /^[=+\-@\t\r\n'＝＋－＠]/.test(text) && !/^-?\d+(\.\d+)?(e[+-]?\d+)?$/i.test(text) ? `'${text}` : text;
+  if (/^-?\d+(\.\d+)?(e[+-]?\d+)?$/i.test(text)) return text;
+  const parts = text.split(";").map((part) => (FORMULA.test(part) ? `'${part}` : part));
+  return parts.join(";");
 }
 
-function unguarded(text) {
-  return text.startsWith("'") ? text.slice(1) : text;
+function unguarded(cell) {
+  const parts = cell.split(";").map((part) => (part[0] === "'" && FORMULA.test(part.slice(1)) ? part.slice(1) : part));
+  return parts.join(";");
 }
 
 function csvCell(value) {
