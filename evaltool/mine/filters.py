@@ -11,6 +11,7 @@ import pyarrow.parquet
 
 from evaltool.errors import EvaltoolError
 from evaltool.mine.formats.csv_ import unguarded
+from evaltool.mine.table import names_given
 from evaltool.mine.where import Where
 from evaltool.readers.side_files import TABLES, read_ids
 from evaltool.run.reader import Run
@@ -38,7 +39,7 @@ class Filter:
     def __init__(
         self, run: Run, where: str | None, exclude: str | Path | None, ids: "pa.Array[Any] | None" = None
     ) -> None:
-        self._where = None if where is None else Where(where, run.schema)
+        self._where = None if where is None else Where(where, run.schema, run.class_names if names_given(run) else ())
         self._reviewed = None if exclude is None else _Reviewed(Path(exclude), run, ids)
         self.note = None if self._reviewed is None else self._reviewed.note
         self._batches = None if self._where is None else run.batches(self._where.columns)

@@ -56,6 +56,14 @@ def test_without_an_output_the_list_is_csv_on_stdout(cli, run):
     assert json.loads(lines[0])["rank"] == 1
 
 
+def test_rows_are_chosen_by_the_names_of_classes(cli, run):
+    result = cli("mine", run, "--where", "label_name = 'eel' AND pred_name <> label_name")
+    assert {(row["index"], row["label_name"]) for row in csv.DictReader(io.StringIO(result.stdout))} == {
+        ("1", "eel"),
+        ("4", "eel"),
+    }
+
+
 def test_every_option_is_that_of_python(cli, run):
     import inspect
 
@@ -143,7 +151,7 @@ def test_completion_of_what_ranks(start, found):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--where", "label IN ('eel')"], "label and pred are numbers of classes from 0, not names"),
+        (["--where", "label IN ('eel')"], "numbers of classes from 0, names are in label_name and pred_name"),
         (["--shown", "given", "-o", "l.csv"], "--shown is of the annotation formats"),
         (["--format", "coco", "-o", "-"], "- is no file"),
         (["--format", "csv", "-o", "-"], "- is no file"),
