@@ -195,8 +195,9 @@ def read_groups(source: Any, run: Run) -> "pa.Array[Any]":
         batches: Iterator[pa.RecordBatch] = run.batches([source])
         chunks: Sequence[Any] = [batch.column(0) for batch in batches]
         return pa.chunked_array(chunks, run.schema.field(source).type).combine_chunks()
-    try:
-        return read_ids(source, run.n_samples)
-    except EvaltoolError as error:
-        first, _, rest = str(error).partition("\n")
-        raise EvaltoolError(f"the groups cannot be read: {first}\n{rest.replace('--ids', '--group-by')}") from None
+    if isinstance(source, str) and not Path(source).suffix and ":" not in source and not Path(source).exists():
+        raise EvaltoolError(
+            f"there is no such group\n  {run.name}: {source!r}, expected a column: {', '.join(run.schema.names)}\n"
+            "  Name one of them with --group-by, or a file with one group per sample, FILE[:COLUMN]."
+        )
+    return read_ids(source, run.n_samples, what="groups")

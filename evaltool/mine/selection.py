@@ -145,11 +145,15 @@ class Selection:
 
 def _limit(run: Run, ranking: Ranking, options: Any, found: LabelErrors | None) -> int | None:
     """Return the most rows that can be selected, None for any number."""
+    if options.per_class is not None and not run.num_classes:
+        raise EvaltoolError(f"--per-class needs classes\n  {run.name}: task {run.task}\n  Leave it out, or use --top.")
     if options.budget is not None:
         if found is None:
+            judged = run.task not in ("regression", "segmentation")
             raise EvaltoolError(
                 f"--budget auto is the number of labels expected to be wrong\n  {run.name}: {run.task} ranked by "
-                f"{ranking.name} has no such number\n  Say how many with --top, or rank by label-error."
+                f"{ranking.name} has no such number\n  Say how many with --top"
+                f"{', or rank by label-error' if judged else ' or --fraction'}."
             )
         return int(found.n_expected)
     if options.fraction is not None:
