@@ -25,7 +25,7 @@ MINED = 200
 PREDICTED_ENOUGH = 0.95  # times as often as they occur: more weight is not what rare classes lack
 
 
-def actions_of(document: dict[str, Any], advice: dict[str, Any], run_path: str) -> list[Action]:
+def actions_of(document: dict[str, Any], advice: dict[str, Any], run_path: str, *, stored: bool = True) -> list[Action]:
     """Return the actions, 6 at most.
 
     Args:
@@ -33,11 +33,12 @@ def actions_of(document: dict[str, Any], advice: dict[str, Any], run_path: str) 
         advice: ``weights``, ``adjustment``, ``correction``, ``thresholds``, ``calibration`` and ``focusing``, as far as
             they are known, and ``softmax``, whether classes share a distribution.
         run_path: for commands.
+        stored: whether the predictions were, so that label errors can be told from them.
     """
     judgement = judgement_of(document)
     imbalance = judgement.imbalance
     run = shlex.quote(run_path)
-    labels = _label_errors(document, imbalance, run)
+    labels = _label_errors(document, imbalance, run, stored)
     shift = _shifting(document, advice)
     shifting = [] if shift is None else [shift.action]
     found = [
@@ -236,7 +237,7 @@ def _dearest(document: dict[str, Any], run: str) -> Action | None:
     }
 
 
-def _label_errors(document: dict[str, Any], imbalance: str, run: str) -> list[Action]:
+def _label_errors(document: dict[str, Any], imbalance: str, run: str, stored: bool) -> list[Action]:
     if document["n_scored"] == 0:
         return []
     wrong = _wrong(document)
@@ -244,7 +245,7 @@ def _label_errors(document: dict[str, Any], imbalance: str, run: str) -> list[Ac
         return []
     n = min(MINED, document["n_scored"])
     nothing = imbalance == "none" and document["task"] != "regression"
-    title = f"Look at the {n} most likely label errors"
+    title = f"Look at the {n} {'most likely label errors' if stored else 'samples with the largest loss'}"
     if document["task"] == "regression":
         title, why = f"Look at the {n} samples with the largest error", "they may be labelled wrong"
         return [{"title": title, "why": why, "command": f"evaltool mine {run}"}]
@@ -253,7 +254,7 @@ def _label_errors(document: dict[str, Any], imbalance: str, run: str) -> list[Ac
         {
             "title": title,
             "why": f"{opening}{wrong:,} labels are not what is predicted, and some of those labels may be wrong",
-            "command": f"evaltool mine {run} --by label-error",
+            "command": f"evaltool mine {run} --by label-error" if stored else f"evaltool mine {run} --by hard",
         }
     ]
 
