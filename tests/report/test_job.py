@@ -64,7 +64,8 @@ def test_every_task_has_a_report(task, rng, tmp_path):
     assert set(result.document["rates"]) <= set(RATES)
     groups = [] if result.document["groups"] is None else result.document["groups"]["rows"]
     assert {row["name"] for row in groups} <= set(GROUPS["many-medium-few"])
-    again = report(scores, **files, group_by=["night", "day", ""] * 20, compare=other, preds=preds, labels=labels)
+    same = {"group_by": ["night", "day", ""] * 20, "compare": other, "preds": preds, "labels": labels}
+    again = report(scores, **files, **same, fail_if=rate)
     assert again.document["classes"] == result.document["classes"]
 
 
