@@ -58,7 +58,7 @@ def imbalance_sentence(document: dict[str, Any], judgement: Judgement, compared:
                 f"{opening}, the other way round: {found}; the rare are predicted {often}, and {right} of those "
                 f"predictions are right, against {of_head} of the frequent."
             )
-        return f"{opening}: {found}{_loss_words(compared)}."
+        return f"{opening}: {found}{_loss_words(document, compared)}."
     if compared.ratio < EVEN:
         shift = (document["imbalance"] or {}).get("prior_shift")
         leaning = (
@@ -217,9 +217,15 @@ def _side(document: dict[str, Any], classes: list[int], what: str) -> str:
     return f"the labels of the {len(classes)} {what} classes"
 
 
-def _loss_words(compared: HeadTail) -> str:
+def _loss_words(document: dict[str, Any], compared: HeadTail) -> str:
     share = compared.tail_loss_share
     words = "" if share is None else f", and the rare carry {percent(share)} of the loss"
+    if share is not None and document["task"] == "multilabel":
+        # the loss of a class is that of its negatives too
+        words = (
+            f", and the decisions on the rare, {percent(compared.tail_loss_size)} of all, carry {percent(share)} of "
+        )
+        words += "the loss"
     if compared.tail_predicted["value"] is not None:
         words += f"; they are predicted {times(compared.tail_predicted)}"
     return words
