@@ -32,7 +32,9 @@ def print_mined(mined: Mined) -> None:
     lines = [line.rstrip() for line in captured.get().splitlines()]
     try:
         click.echo("\n".join(lines))
-        click.echo(f"\n{len(mined.table):,} rows of {mined.n_rows:,}, by {mined.by}")
+        click.echo(
+            f"\n{len(mined.table):,} row{'' if len(mined.table) == 1 else 's'} of {mined.n_rows:,}, by {mined.by}"
+        )
         for path in mined.paths:
             click.echo(f"written: {path}")
     except BrokenPipeError:  # as in `| head`: the files are whole

@@ -79,7 +79,8 @@ class Selection:
             held = len(rows)
             rows, vectors, kept = self._differing(rows, limit, inputs, embeddings)
             if limit is not None and len(kept) < limit:
-                watcher.warned(f"{len(kept):,} rows differ, {limit:,} were asked for: looked at the best {held:,}")
+                differ = f"{len(kept):,} row{' differs' if len(kept) == 1 else 's differ'}"
+                watcher.warned(f"{differ}, {limit:,} were asked for: looked at the best {held:,}")
             if options.dedup:
                 watcher.decided([f"left out as near-identical: {len(rows) - len(kept):,} of {len(rows):,} candidates"])
                 rows, vectors = rows[kept], vectors[kept]

@@ -3,7 +3,7 @@
 from typing import Any
 
 from evaltool.report.document import ClassRow, Estimate, Verdict
-from evaltool.report.formats import class_labels
+from evaltool.report.formats import class_labels, counted
 from evaltool.report.head_tail import HeadTail
 from evaltool.report.judgement import CROWDED, EVEN, FEW, NOISE, RELEVANT, SHIFT, SMALL, Judgement, beyond, opposite
 
@@ -185,12 +185,12 @@ def unscored(document: dict[str, Any], compared: HeadTail | None) -> Verdict:
         why = "No sample was scored, so nothing can be said about imbalance."
     elif compared is None:
         what = "only one class has labels" if labelled else "no class has labels"
-        why = f"Nothing can be said about imbalance: {what}, in {n:,} scored samples."
+        why = f"Nothing can be said about imbalance: {what}, in {counted(n, 'scored sample')}."
     else:
-        units = "images with" if document["task"] == "segmentation" else "labels of"
+        one, many = ("image with", "images with") if document["task"] == "segmentation" else ("label of", "labels of")
         why = (
-            f"There is too little to tell whether imbalance is a problem: {n:,} scored samples, and "
-            f"{compared.tail_units:,} {units} the rarest classes."
+            f"There is too little to tell whether imbalance is a problem: {counted(n, 'scored sample')}, and "
+            f"{counted(compared.tail_units, one, many)} the rarest classes."
         )
     classes = [row["index"] for row in labelled[:NAMED]] if len(labelled) == 1 else []
     found = "".join(f"Of {named(document, row['index'])}, {_rate_words(row, 'recall')}." for row in labelled[:1])

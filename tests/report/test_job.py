@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 import subprocess
 import sys
 
@@ -140,3 +141,15 @@ def test_the_package_is_the_call():
     assert (result.stdout, result.stderr) == ("there is no such run\n", "")
     assert "report" in dir(evaltool)
     assert inspect.signature(evaltool.report) == inspect.signature(report)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_one_of_something_has_no_plural(task, rng, tmp_path):
+    preds, labels, options = inputs(task, rng, 60)
+    scores = evaltool.score(preds[:1], labels[:1], **options)
+    files = {"output": tmp_path / "r.html", "md": tmp_path / "r.md"}
+    report(scores, **files, group_by=["night"], compare=evaltool.score(preds[:1] * 2, labels[:1], **options))
+    page = re.sub(r"<(script|style).*?</\1>", "", files["output"].read_text(), flags=re.DOTALL)
+    texts = [re.sub(r"<[^>]*>", " ", page), files["md"].read_text()]
+    counts = r"(?<![\d,.] of )(?<![\w,.])1 (?!has|is|its|as|was|does)[a-z]+s\b.{20}"  # "0 of 1 labels" is right
+    assert [found for text in texts for found in re.findall(counts, text)] == []

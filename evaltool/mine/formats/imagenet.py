@@ -40,12 +40,13 @@ def write(
         f"Folders of pictures carry no scores; the folder of a picture in {output / PICTURES} is its {shown} class.",
     ]
     if len(used) < len(folders):
+        empty = len(folders) - len(used)
         notes.append(
-            f"{len(folders) - len(used)} classes have no picture and no folder, which readers refuse: they number the "
-            "folders, not the classes of the run."
+            f"{empty} class{' has' if empty == 1 else 'es have'} no picture and no folder, which readers refuse: they "
+            "number the folders, not the classes of the run."
         )
     if left_out:
-        notes.append(f"{left_out} samples have no label and are left out.")
+        notes.append(f"{left_out} sample{' has' if left_out == 1 else 's have'} no label: left out.")
     return notes
 
 
