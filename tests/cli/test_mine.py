@@ -85,6 +85,7 @@ def test_every_option_is_that_of_python(cli, run):
         (["--group-by", "six.txt"], "there is not one group per sample\n  six.txt: 6 groups, expected 10 = N\n"),
         (["--group-by", "two.csv"], "which column holds the groups?\n  two.csv: several columns; it has id, scene\n"),
         (["--embeddings", "labels.npy"], "there is not one embedding per sample"),
+        (["--embeddings", "empty.npy"], "empty.npy: shape [10, 0], dtype float32, expected floats [10, d], d >= 1\n"),
         (["--random-controls", "2"], "random controls need a file"),
         (["--by", "ce", "--budget", "auto"], "--budget auto is the number of labels expected to be wrong"),
         (["--by", "ambiguous", "--ascending"], "ambiguous has an order of its own"),
@@ -96,6 +97,7 @@ def test_every_option_is_that_of_python(cli, run):
 )
 def test_unusable_input_exits_2(cli, run, tmp_path, words, message):
     (tmp_path / "six.txt").write_text("a\n" * 6)
+    np.save(tmp_path / "empty.npy", np.zeros((10, 0), np.float32))
     (tmp_path / "two.csv").write_text("id,scene\n" + "0,a\n" * 10)
     result = cli("mine", run, *words)
     assert result.exit_code == 2
