@@ -178,6 +178,10 @@ def test_completion_of_what_ranks(start, found):
     [
         (["--where", "label IN ('eel')"], "numbers of classes from 0, names are in label_name and pred_name"),
         (["--shown", "given", "-o", "l.csv"], "--shown is of the annotation formats"),
+        (
+            ["--format", "voc-masks", "-o", "out"],
+            "voc-masks cannot hold this task\n  a.run: task multiclass, expected ",
+        ),
         (["--format", "coco", "-o", "-"], "- is no file"),
         (["--format", "csv", "-o", "-"], "- is no file"),
         (["--random-controls", "2", "--as-weights", "w.npy"], "random controls need a file"),

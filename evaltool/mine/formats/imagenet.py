@@ -5,7 +5,6 @@ from pathlib import Path
 from evaltool.errors import EvaltoolError
 from evaltool.mine.formats.samples import (
     check_files,
-    check_task,
     label_of,
     place_picture,
     sample_folder,
@@ -21,7 +20,6 @@ def write(
     mined: Mined, output: Path, pictures: Pictures | None, *, shown: str, link: bool, overwrite: bool
 ) -> list[str]:
     """Write a folder per suggested or given class.  See ``write_format``."""
-    check_task(mined, "imagenet", "multiclass", "binary")
     check_files(pictures, "imagenet")
     folders = _folders(mined.run.class_names)
     left_out = 0
