@@ -2,6 +2,7 @@
 
 import errno
 import importlib
+import os
 import signal
 import sys
 import threading
@@ -50,6 +51,21 @@ def _sigterm_raises() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def _reserve_streams() -> None:
+    """Keep descriptors 0 to 2 from a file that is opened later, where the caller closed them (``2>&-``).
+
+    What compiled code writes to stderr would go into that file.  What is said on a closed stderr goes nowhere;
+    ``sys.stdout`` stays None, and who prints a result decides what that means.
+    """
+    for stream in range(3):
+        try:
+            os.fstat(stream)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  it stays open as long as the program runs
+
+
 class LazyGroup(click.Group):
     """A group that imports a command only when it is asked for."""
 
@@ -66,6 +82,7 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; what the user can mend is told without a traceback, with exit status 2."""
+        _reserve_streams()
         try:
             with _sigterm_raises():
                 return super().invoke(ctx)

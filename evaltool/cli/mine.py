@@ -1,6 +1,5 @@
 """``evaltool mine``."""
 
-import sys
 from typing import Any
 
 import click
@@ -179,4 +178,4 @@ def command(run: str, **options: Any) -> None:
     if mined.paths:
         print_mined(mined)
     else:
-        print_list(mined, options["format"] or "csv", sys.stdout.buffer)
+        print_list(mined, options["format"] or "csv")

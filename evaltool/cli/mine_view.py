@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import IO, Any
+from typing import Any
 
 import click
 from rich import box
@@ -23,6 +23,8 @@ COLUMNS = ("rank", "index", "id", "class", "label", "pred", "suggested", "score"
 
 def print_mined(mined: Mined) -> None:
     """Print the first rows and the files that were written."""
+    if sys.stdout is None:  # closed: the files are whole, and nobody reads a view
+        return
     terminal = sys.stdout.isatty()
     console = Console(markup=False, highlight=False, emoji=False, width=None if terminal else PIPE_WIDTH)
     with console.capture() as captured:
@@ -30,24 +32,28 @@ def print_mined(mined: Mined) -> None:
     lines = [line.rstrip() for line in captured.get().splitlines()]
     try:
         click.echo("\n".join(lines))
-        click.echo(f"\n{len(mined.table):,} rows of {mined.n_rows:,}, by {mined.by}")
+        click.echo(
+            f"\n{len(mined.table):,} row{'' if len(mined.table) == 1 else 's'} of {mined.n_rows:,}, by {mined.by}"
+        )
         for path in mined.paths:
             click.echo(f"written: {path}")
     except BrokenPipeError:  # as in `| head`: the files are whole
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def print_list(mined: Mined, written_as: str, file: IO[bytes]) -> None:
-    """Write the whole list to a stream.
+def print_list(mined: Mined, written_as: str) -> None:
+    """Write the whole list to stdout.
 
     Raises:
-        EvaltoolError: the format is binary.
+        EvaltoolError: the format is binary, or stdout is closed.
     """
+    if sys.stdout is None:
+        raise EvaltoolError("the list has nowhere to go\n  standard output: closed\n  Name a file with -o.")
     if written_as == "parquet" and sys.stdout.isatty():
         raise EvaltoolError("Parquet is not for a terminal\n  standard output\n  Name a file with -o.")
     try:
-        WRITERS[written_as](mined.table, file)
-        file.flush()
+        WRITERS[written_as](mined.table, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
     except BrokenPipeError:  # as in `| head`: who reads has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -55,9 +55,10 @@ def _print(console: Console, scores: Scores) -> None:
 
 
 def _headline(summary: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
-    parts = [summary["task"], summary["preds_are"], f"{summary['n_samples']:,} samples"]
-    if summary["classes"]:
-        parts.append(f"{len(summary['classes']):,} classes")
+    n, classes = summary["n_samples"], len(summary["classes"])
+    parts = [summary["task"], summary["preds_are"], f"{n:,} sample{'' if n == 1 else 's'}"]
+    if classes:
+        parts.append(f"{classes:,} class{'' if classes == 1 else 'es'}")
     parts.append(f"{manifest['engine']} on {manifest['device']}, {manifest['seconds']:.1f} s")
     return " · ".join(part for part in parts if part)
 

@@ -10,6 +10,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from evaltool.errors import EvaltoolError
+from evaltool.mine.table import names_given
 from evaltool.mine.where import Where
 from evaltool.readers.side_files import TABLES, read_ids
 from evaltool.run.reader import Run
@@ -38,7 +39,7 @@ class Filter:
     def __init__(
         self, run: Run, where: str | None, exclude: str | Path | None, ids: "pa.Array[Any] | None" = None
     ) -> None:
-        self._where = None if where is None else Where(where, run.schema)
+        self._where = None if where is None else Where(where, run.schema, run.class_names if names_given(run) else ())
         self._reviewed = None if exclude is None else _Reviewed(Path(exclude), run, ids)
         self.note = None if self._reviewed is None else self._reviewed.note
         self._batches = None if self._where is None else run.batches(self._where.columns)
@@ -194,8 +195,9 @@ def read_groups(source: Any, run: Run) -> "pa.Array[Any]":
         batches: Iterator[pa.RecordBatch] = run.batches([source])
         chunks: Sequence[Any] = [batch.column(0) for batch in batches]
         return pa.chunked_array(chunks, run.schema.field(source).type).combine_chunks()
-    try:
-        return read_ids(source, run.n_samples)
-    except EvaltoolError as error:
-        first, _, rest = str(error).partition("\n")
-        raise EvaltoolError(f"the groups cannot be read: {first}\n{rest.replace('--ids', '--group-by')}") from None
+    if isinstance(source, str) and not Path(source).suffix and ":" not in source and not Path(source).exists():
+        raise EvaltoolError(
+            f"there is no such group\n  {run.name}: {source!r}, expected a column: {', '.join(run.schema.names)}\n"
+            "  Name one of them with --group-by, or a file with one group per sample, FILE[:COLUMN]."
+        )
+    return read_ids(source, run.n_samples, what="groups")

@@ -56,11 +56,16 @@ class Mined(NamedTuple):
         Raises:
             EvaltoolError: the predictions and labels of the run were not opened, or have no height and width.
         """
-        if self.inputs is None or self.run.task != "segmentation" or len(self.inputs.preds.shape) not in (3, 4):
-            shape = None if self.inputs is None else list(self.inputs.preds.shape)
+        if self.inputs is None:
             raise EvaltoolError(
-                f"there are no masks to show\n  {self.run.name}: task {self.run.task}, preds {shape}, expected a "
-                "segmentation run of [N, C, H, W]\n  Choose another format, such as csv."
+                f"there are no masks to show\n  {self.run.name}: its predictions cannot be read\n"
+                "  Name them with --preds, score stored ones, or choose another format, such as csv."
+            )
+        if self.run.task != "segmentation" or len(self.inputs.preds.shape) not in (3, 4):
+            raise EvaltoolError(
+                f"there are no masks to show\n  {self.run.name}: task {self.run.task}, preds "
+                f"{list(self.inputs.preds.shape)}, expected a segmentation run of [N, C, H, W]\n"
+                "  Choose another format, such as csv."
             )
         indices = self.table["index"].to_pylist() if indices is None else indices
         for start in range(0, len(indices), MASKS_AT_ONCE):

@@ -79,7 +79,8 @@ class Selection:
             held = len(rows)
             rows, vectors, kept = self._differing(rows, limit, inputs, embeddings)
             if limit is not None and len(kept) < limit:
-                watcher.warned(f"{len(kept):,} rows differ, {limit:,} were asked for: looked at the best {held:,}")
+                differ = f"{len(kept):,} row{' differs' if len(kept) == 1 else 's differ'}"
+                watcher.warned(f"{differ}, {limit:,} were asked for: looked at the best {held:,}")
             if options.dedup:
                 watcher.decided([f"left out as near-identical: {len(rows) - len(kept):,} of {len(rows):,} candidates"])
                 rows, vectors = rows[kept], vectors[kept]
@@ -145,11 +146,15 @@ class Selection:
 
 def _limit(run: Run, ranking: Ranking, options: Any, found: LabelErrors | None) -> int | None:
     """Return the most rows that can be selected, None for any number."""
+    if options.per_class is not None and not run.num_classes:
+        raise EvaltoolError(f"--per-class needs classes\n  {run.name}: task {run.task}\n  Leave it out, or use --top.")
     if options.budget is not None:
         if found is None:
+            judged = run.task not in ("regression", "segmentation")
             raise EvaltoolError(
                 f"--budget auto is the number of labels expected to be wrong\n  {run.name}: {run.task} ranked by "
-                f"{ranking.name} has no such number\n  Say how many with --top, or rank by label-error."
+                f"{ranking.name} has no such number\n  Say how many with --top"
+                f"{', or rank by label-error' if judged else ' or --fraction'}."
             )
         return int(found.n_expected)
     if options.fraction is not None:

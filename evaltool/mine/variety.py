@@ -67,10 +67,10 @@ def open_embeddings(source: Any, n_samples: int) -> Any:
         EvaltoolError: they are not floats [N, d].
     """
     rows = open_rows(source, "embeddings")
-    if len(rows.shape) != 2 or rows.shape[0] != n_samples or rows.dtype.kind != "f":
+    if len(rows.shape) != 2 or rows.shape[0] != n_samples or rows.dtype.kind != "f" or not rows.shape[1]:
         raise EvaltoolError(
             f"there is not one embedding per sample\n  {rows.name}: shape {list(rows.shape)}, dtype {rows.dtype}, "
-            f"expected floats [{n_samples}, d]\n  Give the embeddings of exactly these samples, in their order."
+            f"expected floats [{n_samples}, d], d >= 1\n  Give the embeddings of exactly these samples, in their order."
         )
     return rows
 

@@ -6,7 +6,7 @@ without access to anything outside, its settings locked.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ Array = np.ndarray[Any, Any]
 MAX_LENGTH = 10_000
 EXAMPLE = 'Write it as in --where "ce > 1 AND label IN (3, 8)".'
 NODES = ("COLUMN_REF", "CONSTANT", "COMPARISON", "CONJUNCTION", "BETWEEN", "CASE", "CAST", "TYPE")
+CLASS_COLUMNS = ("label", "pred", "worst_class")
 OPERATORS = ("OPERATOR_NOT", "OPERATOR_IS_NULL", "OPERATOR_IS_NOT_NULL", "COMPARE_IN", "COMPARE_NOT_IN")
 FUNCTIONS = {
     *("+", "-", "*", "/", "//", "%", "||", "abs", "ceil", "ceiling", "floor", "round", "sqrt", "exp", "ln", "log"),
@@ -34,18 +35,27 @@ class Where:
     Args:
         text: the expression.
         schema: of the run's table.
+        class_names: with them ``label_name``, ``pred_name`` and ``worst_class_name`` stand for the classes' names.
+
+    Attributes:
+        columns: of the run's table, what ``mask`` has to be given.
 
     Raises:
         EvaltoolError: it is no single boolean expression over these columns.
     """
 
-    def __init__(self, text: str, schema: pa.Schema) -> None:
+    def __init__(self, text: str, schema: pa.Schema, class_names: Sequence[str] = ()) -> None:
         self.text = text
         self.connection = _connection()
-        names = {name.lower(): name for name in schema.names}
-        self.columns = sorted({_column(name, names, text) for name in _checked_columns(self.connection, text)})
-        if not self.columns:
+        self._class_names = pa.array(class_names, pa.string())
+        named = {f"{name}_name": name for name in CLASS_COLUMNS if class_names and name in schema.names}
+        self._named = {name: column for name, column in named.items() if name not in schema.names}
+        names = {name.lower(): name for name in (*schema.names, *self._named)}
+        used = {_column(name, names, text) for name in _checked_columns(self.connection, text)}
+        if not used:
             raise _refused(text, "it names no column")
+        self._named = {name: column for name, column in self._named.items() if name in used}
+        self.columns = sorted({self._named.get(name, name) for name in used})
         self._schema = pa.schema([schema.field(name) for name in self.columns])
         # a row of nothing: what cannot be compared shows before any row is read
         self.mask(pa.RecordBatch.from_arrays([pa.nulls(1, field.type) for field in self._schema], schema=self._schema))
@@ -59,17 +69,29 @@ class Where:
         import duckdb
 
         table = pa.Table.from_batches([batch.select(self.columns)])
+        for name, column in self._named.items():
+            table = table.append_column(name, self._names(batch[column]))
         try:
             self.connection.register("run", table)
             found = self.connection.execute(f"SELECT (\n{self.text}\n) AS keep FROM run").fetchnumpy()["keep"]
         except (duckdb.Error, pa.ArrowException, UnicodeError, RuntimeError) as error:
             reason = _first_line(error)
             if "Could not convert string" in reason and {"label", "pred", "worst_class"} & set(self.columns):
-                reason += "; label and pred are numbers of classes from 0, not names"
+                reason += f"; label and pred are numbers of classes from 0, {self._hint()}"
             raise _refused(self.text, reason) from None
         if found.dtype != np.bool_:
             raise _refused(self.text, f"it gives {found.dtype}, expected true or false")
         return np.asarray(np.ma.filled(found, False))
+
+    def _names(self, classes: Any) -> Any:
+        """Return the name of each class of a column, null for what is none of them."""
+        import pyarrow.compute as pc
+
+        known = pc.and_(pc.greater_equal(classes, 0), pc.less(classes, len(self._class_names)))
+        return self._class_names.take(pc.if_else(known, classes, None).cast(pa.int64()))
+
+    def _hint(self) -> str:
+        return "names are in label_name and pred_name" if len(self._class_names) else "not names"
 
     def masks(self, batches: Iterator[pa.RecordBatch]) -> Iterator[Array]:
         """Yield the mask of each batch."""

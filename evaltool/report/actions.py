@@ -13,6 +13,7 @@ from evaltool.report.document import (
     Threshold,
     WeightRule,
 )
+from evaltool.report.formats import counted
 from evaltool.report.judgement import FEW, NOISE, RECALL, SHIFT, Judgement, judgement_of
 from evaltool.report.sentences import named, percent, times
 
@@ -25,7 +26,7 @@ MINED = 200
 PREDICTED_ENOUGH = 0.95  # times as often as they occur: more weight is not what rare classes lack
 
 
-def actions_of(document: dict[str, Any], advice: dict[str, Any], run_path: str) -> list[Action]:
+def actions_of(document: dict[str, Any], advice: dict[str, Any], run_path: str, *, stored: bool = True) -> list[Action]:
     """Return the actions, 6 at most.
 
     Args:
@@ -33,11 +34,12 @@ def actions_of(document: dict[str, Any], advice: dict[str, Any], run_path: str) 
         advice: ``weights``, ``adjustment``, ``correction``, ``thresholds``, ``calibration`` and ``focusing``, as far as
             they are known, and ``softmax``, whether classes share a distribution.
         run_path: for commands.
+        stored: whether the predictions were, so that label errors can be told from them.
     """
     judgement = judgement_of(document)
     imbalance = judgement.imbalance
     run = shlex.quote(run_path)
-    labels = _label_errors(document, imbalance, run)
+    labels = _label_errors(document, imbalance, run, stored)
     shift = _shifting(document, advice)
     shifting = [] if shift is None else [shift.action]
     found = [
@@ -226,36 +228,34 @@ def _dearest(document: dict[str, Any], run: str) -> Action | None:
     # of two classes there are two confusions: no news
     if len(document["classes"]) < 3 or not pairs or (pairs[0]["loss_share"] or 0.0) < DEAR:
         return None
-    label, pred = pairs[0]["label"], pairs[0]["pred"]
+    label, pred, count = (pairs[0][key] for key in ("label", "pred", "count"))
+    which = "this sample carries" if count == 1 else f"these {count:,} samples carry"
     return {
         "title": f"Look at {named(document, label)} taken for {named(document, pred)}",
-        "why": f"these {pairs[0]['count']:,} samples carry {percent(pairs[0]['loss_share'])} of the loss",
+        "why": f"{which} {percent(pairs[0]['loss_share'])} of the loss",
         "command": f"evaltool mine {run} --where 'label = {label} AND pred = {pred}'"
         if document["task"] == "multiclass"
         else "",
     }
 
 
-def _label_errors(document: dict[str, Any], imbalance: str, run: str) -> list[Action]:
+def _label_errors(document: dict[str, Any], imbalance: str, run: str, stored: bool) -> list[Action]:
     if document["n_scored"] == 0:
         return []
     wrong = _wrong(document)
     if wrong == 0:
         return []
     n = min(MINED, document["n_scored"])
-    nothing = imbalance == "none" and document["task"] != "regression"
-    title = f"Look at the {n} most likely label errors"
+    opening = "imbalance is not what costs you; " if imbalance == "none" else ""
+    why = f"{opening}{counted(wrong, 'label is', 'labels are')} not what is predicted, and "
+    why += "that label may be wrong" if wrong == 1 else "some of those labels may be wrong"
     if document["task"] == "regression":
-        title, why = f"Look at the {n} samples with the largest error", "they may be labelled wrong"
-        return [{"title": title, "why": why, "command": f"evaltool mine {run}"}]
-    opening = "imbalance is not what costs you; " if nothing else ""
-    return [
-        {
-            "title": title,
-            "why": f"{opening}{wrong:,} labels are not what is predicted, and some of those labels may be wrong",
-            "command": f"evaltool mine {run} --by label-error",
-        }
-    ]
+        title, why, command = f"{counted(n, 'sample')} with the largest error", "they may be labelled wrong", ""
+    elif stored:
+        title, command = counted(n, "most likely label error"), " --by label-error"
+    else:
+        title, command = f"{counted(n, 'sample')} with the largest loss", " --by hard"
+    return [{"title": f"Look at the {title}", "why": why, "command": f"evaltool mine {run}{command}"}]
 
 
 def _more_samples(document: dict[str, Any], judgement: Judgement) -> list[Action]:
@@ -264,7 +264,7 @@ def _more_samples(document: dict[str, Any], judgement: Judgement) -> list[Action
     return [
         {
             "title": "Score more samples, of the rare classes above all",
-            "why": f"{document['n_scored']:,} are too few to tell the rare classes from the others",
+            "why": f"{counted(document['n_scored'], 'is', 'are')} too few to tell the rare classes from the others",
             "command": "",
         }
     ]

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from evaltool.report.changes import chance
+from evaltool.report.formats import counted
 from evaltool.report.student import benjamini_hochberg
 from evaltool.run.reader import Run
 
@@ -38,14 +39,14 @@ def sentences(comparison: Mapping[str, Any], *, run: Run, left_out: Sequence[str
 
 
 def _paired(comparison: Mapping[str, Any]) -> str:
-    text = f"{comparison['n_paired']:,} samples are in both runs, paired by {comparison['paired_by']}"
+    both = counted(comparison["n_paired"], "sample is", "samples are")
+    text = f"{both} in both runs, paired by {comparison['paired_by']}"
     alone = comparison["n_only_first"], comparison["n_only_second"]
     if any(alone):
         text += f"; {alone[0]:,} were scored in the first run only, {alone[1]:,} in the second only"
     if comparison["n_label_changed"]:
-        text += (
-            f"; {comparison['n_label_changed']:,} have another label in the second, and each run is judged by its own"
-        )
+        changed = counted(comparison["n_label_changed"], "has", "have")
+        text += f"; {changed} another label in the second, and each run is judged by its own"
     return f"{text}."
 
 
@@ -99,7 +100,7 @@ def _classes(classes: Sequence[Mapping[str, Any]]) -> list[str]:
         if rows:
             named = [f"{row['name']} ({row['gained']:,} gained, {row['lost']:,} lost)" for row in rows[:NAMED]]
             more = f" and {len(rows) - NAMED:,} more" if len(rows) > NAMED else ""
-            which = "1 class" if len(rows) == 1 else f"{len(rows):,} classes"
+            which = counted(len(rows), "class", "classes")
             said.append(f"{which} {word} more samples than chance explains: {', '.join(named)}{more}.")
     return said
 

@@ -60,7 +60,8 @@ def _suggestion(rows: list[GammaRow], counts: Array, entropy: Array, unit: str) 
     easy = rows[0]["easy_half_share"]
     assert easy is not None
     if n < FEWEST:
-        return None, f"{n} {unit} are too few to tell easy from hard; {FEWEST} are needed."
+        few = f"1 {unit.removesuffix('s')} is" if n == 1 else f"{n} {unit} are"
+        return None, f"{few} too few to tell easy from hard; {FEWEST} are needed."
     hardest = 1 - easy_share(counts, entropy, 0.99)
     wrong = np.nan_to_num(edges()[:-1], nan=-1.0) >= -np.log(CONFIDENTLY_WRONG)
     if hardest > MOST and entropy[wrong].sum() > MOST * entropy.sum():

@@ -23,6 +23,15 @@ def count(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
 
 
+def counted(n: int, one: str, many: str | None = None) -> str:
+    """Return a count with what is counted, which has an s in the plural unless ``many`` says another.
+
+    >>> counted(1, "sample"), counted(2000, "sample"), counted(0, "class", "classes")
+    ('1 sample', '2,000 samples', '0 classes')
+    """
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
 def number(value: float | None) -> str:
     """Return a number to three significant digits, whole ones without decimals.
 

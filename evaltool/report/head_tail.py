@@ -30,6 +30,7 @@ class HeadTail(NamedTuple):
     tail_share: float  # of all labels
     tail_predicted: Estimate  # predicted over labelled
     tail_loss_share: float | None  # of the first loss
+    tail_loss_size: float | None  # the tail's part of what that loss is summed over: labels; multilabel: decisions
 
 
 def head_and_tail(document: dict[str, Any]) -> HeadTail | None:
@@ -83,6 +84,7 @@ def _compared(document: dict[str, Any], head: Rows, tail: Rows, ratio: float) ->
     labels = sum(row["count"] for row in tail)
     predicted = sum(row["predicted"] for row in tail)
     units = _units(document, tail)
+    tail_share = labels / sum(row["count"] for row in document["classes"])
     return HeadTail(
         head=[row["index"] for row in head],
         tail=[row["index"] for row in tail],
@@ -95,9 +97,10 @@ def _compared(document: dict[str, Any], head: Rows, tail: Rows, ratio: float) ->
         tail_precision=precisions[1],
         tail_labels=labels,
         tail_units=units,
-        tail_share=labels / sum(row["count"] for row in document["classes"]),
+        tail_share=tail_share,
         tail_predicted=count_ratio(predicted, labels, _right(tail), together=labels / max(units, 1)),
         tail_loss_share=loss_share(document, tail),
+        tail_loss_size=_decisions_share(document, tail) if document["task"] == "multilabel" else tail_share,
     )
 
 
@@ -142,6 +145,19 @@ def loss_share(document: dict[str, Any], rows: Rows) -> float | None:
     shares = [row["losses"][first]["share"] for row in rows if first in row["losses"]]
     known = [share for share in shares if share is not None]
     return float(sum(known)) if known else None
+
+
+def _decisions_share(document: dict[str, Any], rows: Rows) -> float:
+    """Return the share of all decisions, positive and negative, that are about some classes of a multilabel problem."""
+    first = next(iter(document["losses"]), None)
+    total = 0.0
+    for row in rows:
+        own = row["losses"].get(first) if first is not None else None
+        ratio = own["share_ratio"]["value"] if own is not None else None
+        share = own["share"] if own is not None else None
+        # the ratio is the loss share over this share; where no loss tells, classes have equally many decisions
+        total += share / ratio if share is not None and ratio else 1 / len(document["classes"])
+    return total
 
 
 def _recall(rows: Rows, pooled: bool, images: int) -> Estimate:
@@ -206,4 +222,5 @@ def pair_compared(head: Sequence[int], tail: Sequence[int]) -> HeadTail:
         tail_share=tail[0] / (head[0] + tail[0]),
         tail_predicted=count_ratio(tail[1], tail[0], tail[2]),
         tail_loss_share=None,
+        tail_loss_size=None,
     )

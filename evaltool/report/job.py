@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evaltool.errors import EvaltoolError
 from evaltool.progress import Watcher, opened_progress
 from evaltool.readers.side_files import read_counts
 from evaltool.report.document import FORMAT
@@ -22,6 +23,7 @@ from evaltool.schema import PROGRESS
 if TYPE_CHECKING:
     from evaltool.report.document import Report
 
+SPLIT = "many-medium-few"  # unless another is asked for
 FILES = ("output", "json", "md", "junit")
 
 
@@ -80,7 +82,7 @@ def report(
     json: str | Path | None = None,
     md: str | Path | None = None,
     train_counts: str | Path | Sequence[float] | None = None,
-    split: str = "many-medium-few",
+    split: str = SPLIT,
     group_by: Any = None,
     fail_if: str | Sequence[str] = (),
     junit: str | Path | None = None,
@@ -116,7 +118,8 @@ def report(
         ReportResult: ``document`` with every number, ``gates``, ``failed``, ``files``.
 
     Raises:
-        EvaltoolError: the run or a file cannot be used, or a condition cannot be read; nothing has been written.
+        EvaltoolError: the run or a file cannot be used, a condition cannot be read, or an argument would have no
+            effect; nothing has been written.
     """
     if split not in GROUPS:
         raise ValueError(f"split={split!r}, expected one of {', '.join(GROUPS)}")
@@ -125,6 +128,7 @@ def report(
     started = time.time()
     expressions = [fail_if] if isinstance(fail_if, str) else list(fail_if)
     source = open_run(run)
+    _check_fitting(source, train_counts, split, junit, expressions)
     other = None if compare is None else open_run(compare)
     subject = Subject(
         names=source.class_names,
@@ -141,7 +145,7 @@ def report(
     shown = {
         **dict(zip(FILES, (output, json, md, junit), strict=True)),
         "train_counts": train_counts,
-        "split": None if split == "many-medium-few" else split,
+        "split": None if split == SPLIT else split,
         "group_by": group_by,
         "fail_if": expressions,
         "compare": compare if other is None or other.path else other.name,
@@ -173,6 +177,20 @@ def report(
     write_files({path: result.content(kind) for kind, path in files.items()})
     result.files = files
     return result
+
+
+def _check_fitting(run: Run, train_counts: Any, split: str, junit: Any, expressions: Sequence[str]) -> None:
+    """Refuse what would have no effect."""
+    if junit is not None and not expressions:
+        raise EvaltoolError(
+            f"--junit holds what came of --fail-if\n  {junit}: no condition was given\n"
+            "  Add one, as --fail-if 'accuracy < 90%', or leave --junit out."
+        )
+    for name, given in (("train-counts", train_counts is not None), ("split", split != SPLIT)):
+        if given and run.task == "regression":
+            raise EvaltoolError(
+                f"--{name} groups classes\n  {run.name}: task regression, which has none\n  Leave --{name} out."
+            )
 
 
 def _document(

@@ -85,7 +85,9 @@ def slice_table(rows: Sequence[Row]) -> dict[str, Any]:
         ("significant", "text", lambda row: "yes" if row["significant"] else "no"),
         ("worst class", "class", lambda row: row["worst_class"]),
     ]
-    return _table(columns, rows) | {"mark": "significant"}
+    # a page holds about ten columns: the rest is a choice away
+    extra = [f"mean {name}" for name in list(rows[0]["losses"])[1:]]
+    return _table(columns, rows, extra=extra) | {"mark": "significant"}
 
 
 def threshold_table(rows: Sequence[Row]) -> dict[str, Any]:

@@ -130,7 +130,9 @@ def _templates() -> jinja2.Environment:
     environment.filters["rate"] = lambda value, key: formats.rate_form(key)(value)
     environment.filters["rate_interval"] = lambda estimate, key: formats.interval(estimate, formats.rate_form(key))
     environment.globals |= {"TERMS": TERMS, "UNKNOWN": formats.UNKNOWN}
-    environment.globals |= {name: getattr(formats, name) for name in ("count", "number", "percent", "times", "points")}
+    environment.globals |= {
+        name: getattr(formats, name) for name in ("count", "counted", "number", "percent", "times", "points")
+    }
     environment.globals["signed"] = formats.signed
     forms = ("count", "percent", "times", "points")
     environment.globals |= {"EVIDENCE": EVIDENCE, "FORMS": {name: getattr(formats, name) for name in forms}}

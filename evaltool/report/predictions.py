@@ -210,8 +210,9 @@ def _advice(run: Run, document: dict[str, Any], form: str, adjusted: Adjustment,
         "focusing": document["focusing"],
         "softmax": form == "softmax",
     }
+    stored = all(record["role"] != "model" for record in run.manifest["inputs"])
     return {
-        "actions": actions_of(document, parts, "RUN" if run.path is None else str(run.path)),
+        "actions": actions_of(document, parts, "RUN" if run.path is None else str(run.path), stored=stored),
         "weights": weights,
         "alpha": alpha_of(counts, form),
         "prior_bias": bias_of(*of_labels, form),

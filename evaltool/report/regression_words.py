@@ -3,6 +3,7 @@
 from typing import Any
 
 from evaltool.report.document import Verdict
+from evaltool.report.formats import counted
 from evaltool.report.sentences import percent
 
 
@@ -14,7 +15,7 @@ def regression_verdict(document: dict[str, Any], fewest: int) -> Verdict:
     none = "There are no classes in regression, so imbalance of classes is not your problem"
     if n < fewest or hardness is None or share is None:
         few = n < fewest
-        spread = f"; {n:,} scored samples are too few to tell how errors are spread"
+        spread = f"; {counted(n, 'scored sample is', 'scored samples are')} too few to tell how errors are spread"
         return {
             "imbalance": "unknown" if few else "none",
             "sentences": [

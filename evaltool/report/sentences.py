@@ -3,7 +3,7 @@
 from typing import Any
 
 from evaltool.report.document import ClassRow, Estimate, Verdict
-from evaltool.report.formats import class_labels
+from evaltool.report.formats import class_labels, counted
 from evaltool.report.head_tail import HeadTail
 from evaltool.report.judgement import CROWDED, EVEN, FEW, NOISE, RELEVANT, SHIFT, SMALL, Judgement, beyond, opposite
 
@@ -58,7 +58,7 @@ def imbalance_sentence(document: dict[str, Any], judgement: Judgement, compared:
                 f"{opening}, the other way round: {found}; the rare are predicted {often}, and {right} of those "
                 f"predictions are right, against {of_head} of the frequent."
             )
-        return f"{opening}: {found}{_loss_words(compared)}."
+        return f"{opening}: {found}{_loss_words(document, compared)}."
     if compared.ratio < EVEN:
         shift = (document["imbalance"] or {}).get("prior_shift")
         leaning = (
@@ -185,12 +185,12 @@ def unscored(document: dict[str, Any], compared: HeadTail | None) -> Verdict:
         why = "No sample was scored, so nothing can be said about imbalance."
     elif compared is None:
         what = "only one class has labels" if labelled else "no class has labels"
-        why = f"Nothing can be said about imbalance: {what}, in {n:,} scored samples."
+        why = f"Nothing can be said about imbalance: {what}, in {counted(n, 'scored sample')}."
     else:
-        units = "images with" if document["task"] == "segmentation" else "labels of"
+        one, many = ("image with", "images with") if document["task"] == "segmentation" else ("label of", "labels of")
         why = (
-            f"There is too little to tell whether imbalance is a problem: {n:,} scored samples, and "
-            f"{compared.tail_units:,} {units} the rarest classes."
+            f"There is too little to tell whether imbalance is a problem: {counted(n, 'scored sample')}, and "
+            f"{counted(compared.tail_units, one, many)} the rarest classes."
         )
     classes = [row["index"] for row in labelled[:NAMED]] if len(labelled) == 1 else []
     found = "".join(f"Of {named(document, row['index'])}, {_rate_words(row, 'recall')}." for row in labelled[:1])
@@ -217,9 +217,15 @@ def _side(document: dict[str, Any], classes: list[int], what: str) -> str:
     return f"the labels of the {len(classes)} {what} classes"
 
 
-def _loss_words(compared: HeadTail) -> str:
+def _loss_words(document: dict[str, Any], compared: HeadTail) -> str:
     share = compared.tail_loss_share
     words = "" if share is None else f", and the rare carry {percent(share)} of the loss"
+    if share is not None and document["task"] == "multilabel":
+        # the loss of a class is that of its negatives too
+        words = (
+            f", and the decisions on the rare, {percent(compared.tail_loss_size)} of all, carry {percent(share)} of "
+        )
+        words += "the loss"
     if compared.tail_predicted["value"] is not None:
         words += f"; they are predicted {times(compared.tail_predicted)}"
     return words

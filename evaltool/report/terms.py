@@ -13,7 +13,10 @@ EVIDENCE = {
     "tail_share": ("tail's share of the labels", "percent"),
     "tail_predicted_ratio": ("predictions of the tail over its labels", "times"),
     "tail_loss_share": ("tail's share of the loss", "percent"),
-    "tail_share_ratio": ("tail's share of the loss over its share of the labels", "times"),
+    "tail_share_ratio": (
+        "tail's share of the loss over its share of the labels, in multilabel of the decisions",
+        "times",
+    ),
     "prior_shift": ("prior shift: predictions that would have to change class", "percent"),
 }
 

@@ -59,7 +59,7 @@ def verdict_of(document: dict[str, Any]) -> Verdict:
 def evidence(document: dict[str, Any], compared: HeadTail) -> dict[str, float | None]:
     """Return the numbers behind a verdict."""
     imbalance = document["imbalance"] or {}
-    share = compared.tail_loss_share
+    share, size = compared.tail_loss_share, compared.tail_loss_size
     return {
         "ratio": compared.ratio,
         "head_recall": compared.head_recall["value"],
@@ -78,6 +78,6 @@ def evidence(document: dict[str, Any], compared: HeadTail) -> dict[str, float | 
         "tail_predicted_ratio_low": compared.tail_predicted["low"],
         "tail_predicted_ratio_high": compared.tail_predicted["high"],
         "tail_loss_share": share,
-        "tail_share_ratio": share / compared.tail_share if share is not None and compared.tail_share else None,
+        "tail_share_ratio": share / size if share is not None and size else None,
         "prior_shift": imbalance.get("prior_shift"),
     }

@@ -56,6 +56,14 @@ def test_without_an_output_the_list_is_csv_on_stdout(cli, run):
     assert json.loads(lines[0])["rank"] == 1
 
 
+def test_rows_are_chosen_by_the_names_of_classes(cli, run):
+    result = cli("mine", run, "--where", "label_name = 'eel' AND pred_name <> label_name")
+    assert {(row["index"], row["label_name"]) for row in csv.DictReader(io.StringIO(result.stdout))} == {
+        ("1", "eel"),
+        ("4", "eel"),
+    }
+
+
 def test_every_option_is_that_of_python(cli, run):
     import inspect
 
@@ -71,8 +79,13 @@ def test_every_option_is_that_of_python(cli, run):
         (["--where", "ce > (SELECT 1)"], "subquery is not allowed here"),
         (["--by", "nosuch"], "the run has no such score"),
         (["--exclude", "none.csv"], "cannot read the reviewed rows"),
-        (["--group-by", "none.csv:scene"], "the groups cannot be read"),
+        (["--group-by", "none.csv:scene"], "cannot read the groups\n  none.csv: "),
+        (["--group-by", "scene"], "there is no such group\n  a.run: 'scene', expected a column: index, label, pred, "),
+        (["--group-by", "labels.npy:scene"], "this file has no columns"),
+        (["--group-by", "six.txt"], "there is not one group per sample\n  six.txt: 6 groups, expected 10 = N\n"),
+        (["--group-by", "two.csv"], "which column holds the groups?\n  two.csv: several columns; it has id, scene\n"),
         (["--embeddings", "labels.npy"], "there is not one embedding per sample"),
+        (["--embeddings", "empty.npy"], "empty.npy: shape [10, 0], dtype float32, expected floats [10, d], d >= 1\n"),
         (["--random-controls", "2"], "random controls need a file"),
         (["--by", "ce", "--budget", "auto"], "--budget auto is the number of labels expected to be wrong"),
         (["--by", "ambiguous", "--ascending"], "ambiguous has an order of its own"),
@@ -82,11 +95,31 @@ def test_every_option_is_that_of_python(cli, run):
         (["--threshold", "nan"], "--threshold nan is no number"),
     ],
 )
-def test_unusable_input_exits_2(cli, run, words, message):
+def test_unusable_input_exits_2(cli, run, tmp_path, words, message):
+    (tmp_path / "six.txt").write_text("a\n" * 6)
+    np.save(tmp_path / "empty.npy", np.zeros((10, 0), np.float32))
+    (tmp_path / "two.csv").write_text("id,scene\n" + "0,a\n" * 10)
     result = cli("mine", run, *words)
     assert result.exit_code == 2
     assert message in result.stderr
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--per-class", "2"], "--per-class needs classes\n  r.run: task regression\n  Leave it out, or use --top.\n"),
+        (["--tail-first"], "--tail-first needs classes\n"),
+        (["--budget", "auto"], "has no such number\n  Say how many with --top or --fraction.\n"),
+    ],
+)
+def test_what_asks_for_classes_is_refused_of_a_regression(cli, saved, words, message):
+    rng = np.random.default_rng(0)
+    saved(rng.normal(size=8).astype(np.float32), rng.normal(size=8).astype(np.float32))
+    assert cli("score", "preds.npy", "labels.npy", "--task", "regression", "-o", "r.run").exit_code == 0
+    result = cli("mine", "r.run", *words)
+    assert result.exit_code == 2
+    assert message in result.stderr
 
 
 def test_no_such_run(cli):
@@ -143,8 +176,12 @@ def test_completion_of_what_ranks(start, found):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--where", "label IN ('eel')"], "label and pred are numbers of classes from 0, not names"),
+        (["--where", "label IN ('eel')"], "numbers of classes from 0, names are in label_name and pred_name"),
         (["--shown", "given", "-o", "l.csv"], "--shown is of the annotation formats"),
+        (
+            ["--format", "voc-masks", "-o", "out"],
+            "voc-masks cannot hold this task\n  a.run: task multiclass, expected ",
+        ),
         (["--format", "coco", "-o", "-"], "- is no file"),
         (["--format", "csv", "-o", "-"], "- is no file"),
         (["--random-controls", "2", "--as-weights", "w.npy"], "random controls need a file"),

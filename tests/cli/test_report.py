@@ -36,17 +36,36 @@ def test_the_page_is_written_and_a_short_version_printed(cli, run):
 
 
 def test_every_file_that_is_asked_for_is_written(cli, run):
-    files = ["-o", "a.html", "--json", "a.json", "--md", "a.md", "--junit", "a.xml"]
+    files = ["-o", "a.html", "--json", "a.json", "--md", "a.md", "--junit", "a.xml", "--fail-if", "accuracy < 1%"]
     result = cli("report", run, *files, "--title", "Night shift")
     assert result.exit_code == 0, result.output
-    assert result.stdout.endswith("\nreport: a.html, a.json, a.md, a.xml\n")
+    assert result.stdout.endswith("(accuracy = 0.815)\n\nreport: a.html, a.json, a.md, a.xml\n")
     document = json.loads(Path("a.json").read_text())
     assert document["name"] == "Night shift"
     assert document["classes"][2]["recall"]["value"] == 0.5
     assert "Night shift" in Path("a.md").read_text()
-    assert ElementTree.parse("a.xml").getroot()[0].get("tests") == "0"
+    assert ElementTree.parse("a.xml").getroot()[0].get("tests") == "1"
     assert not Path("report.html").exists()
     assert cli("report", run, *files).exit_code == 0  # an earlier report is replaced
+
+
+def test_what_would_have_no_effect_is_refused(cli, saved, run):
+    result = cli("report", run, "--junit", "a.xml")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "error: --junit holds what came of --fail-if\n  a.xml: no condition was given\n"
+        "  Add one, as --fail-if 'accuracy < 90%', or leave --junit out.\n",
+    )
+    rng = np.random.default_rng(0)
+    saved(*rng.normal(size=(2, 30)).astype(np.float32))
+    assert cli("score", "preds.npy", "labels.npy", "--task", "regression", "-o", "r.run").exit_code == 0
+    for words in (["--train-counts", "1,2,3"], ["--split", "lvis"]):
+        result = cli("report", "r.run", *words)
+        assert result.exit_code == 2
+        assert result.stderr == (
+            f"error: {words[0]} groups classes\n  r.run: task regression, which has none\n  Leave {words[0]} out.\n"
+        )
+    assert not [name for name in os.listdir() if name.endswith((".html", ".xml"))]
 
 
 @pytest.mark.parametrize(("option", "start"), [("--json", "{\n"), ("--md", "<!-- evaltool report -->\n"), ("-o", "<")])

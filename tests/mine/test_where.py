@@ -62,6 +62,35 @@ def test_expressions(text, rows):
     assert [i for i in range(4) if mask[i]] == rows
 
 
+NAMED = [
+    ("label_name = 'cat'", [0]),
+    ("""LABEL_NAME IN ('cat', 'a, "b"')""", [0, 1]),
+    ("pred_name <> label_name", [1]),
+    ("pred_name IS NULL", [3]),  # no prediction
+    ("label_name IS NULL AND label = 3", [3]),  # 3 is no class
+    ("label = 2 AND pred_name LIKE '<%>'", [2]),
+]
+
+
+@pytest.mark.parametrize(("text", "rows"), NAMED)
+def test_classes_go_by_name_as_well(text, rows):
+    mask = Where(text, SCHEMA, ["cat", 'a, "b"', "<i>"]).mask(ROWS)
+    assert [i for i in range(4) if mask[i]] == rows
+
+
+def test_a_column_of_the_run_is_not_hidden_by_names():
+    schema = pa.schema([("label", pa.int64()), ("label_name", pa.string())])
+    rows = pa.RecordBatch.from_pydict({"label": [0, 1], "label_name": ["one", "two"]}, schema=schema)
+    assert Where("label_name = 'two'", schema, ["two", "one"]).mask(rows).tolist() == [False, True]
+
+
+def test_names_are_told_of_where_a_class_is_compared_to_text():
+    with pytest.raises(EvaltoolError, match="numbers of classes from 0, names are in label_name and pred_name"):
+        Where("label = 'cat'", SCHEMA, ["cat", "dog", "eel"])
+    with pytest.raises(EvaltoolError, match="no column 'label_name'"):
+        Where("label_name = 'cat'", SCHEMA)
+
+
 REFUSED = [
     "",
     " ",

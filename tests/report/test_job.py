@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 import subprocess
 import sys
 
@@ -64,7 +65,8 @@ def test_every_task_has_a_report(task, rng, tmp_path):
     assert set(result.document["rates"]) <= set(RATES)
     groups = [] if result.document["groups"] is None else result.document["groups"]["rows"]
     assert {row["name"] for row in groups} <= set(GROUPS["many-medium-few"])
-    again = report(scores, **files, group_by=["night", "day", ""] * 20, compare=other, preds=preds, labels=labels)
+    same = {"group_by": ["night", "day", ""] * 20, "compare": other, "preds": preds, "labels": labels}
+    again = report(scores, **files, **same, fail_if=rate)
     assert again.document["classes"] == result.document["classes"]
 
 
@@ -139,3 +141,15 @@ def test_the_package_is_the_call():
     assert (result.stdout, result.stderr) == ("there is no such run\n", "")
     assert "report" in dir(evaltool)
     assert inspect.signature(evaltool.report) == inspect.signature(report)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_one_of_something_has_no_plural(task, rng, tmp_path):
+    preds, labels, options = inputs(task, rng, 60)
+    scores = evaltool.score(preds[:1], labels[:1], **options)
+    files = {"output": tmp_path / "r.html", "md": tmp_path / "r.md"}
+    report(scores, **files, group_by=["night"], compare=evaltool.score(preds[:1] * 2, labels[:1], **options))
+    page = re.sub(r"<(script|style).*?</\1>", "", files["output"].read_text(), flags=re.DOTALL)
+    texts = [re.sub(r"<[^>]*>", " ", page), files["md"].read_text()]
+    counts = r"(?<![\d,.] of )(?<![\w,.])1 (?!has|is|its|as|was|does)[a-z]+s\b.{20}"  # "0 of 1 labels" is right
+    assert [found for text in texts for found in re.findall(counts, text)] == []

@@ -124,6 +124,50 @@ def test_sorting_is_stable(opened):
     assert len(in_order) == 20
 
 
+@pytest.mark.parametrize(
+    ("region", "title", "form", "values"),
+    [
+        (
+            "Frequency groups",
+            "recall",
+            formats.percent,
+            lambda d: [row["recall"]["value"] for row in d["groups"]["rows"]],
+        ),
+        ("Confusions", "count", formats.count, lambda d: [pair["count"] for pair in d["confusions"]["pairs"]]),
+        ("Hardest samples", "p label", formats.number, lambda d: [row["p_label"] for row in d["hardest"]]),
+    ],
+)
+def test_every_table_sorts(opened, region, title, form, values):
+    found = document("multiclass", 40, exponent=1.4)
+    page = opened(found)
+    tables = page.tab.locator(f'[role="region"][aria-label="{region}"]')
+    head = tables.first.locator("thead th").filter(has=page.tab.get_by_role("button", name=title, exact=True))
+    at = head.evaluate("cell => cell.cellIndex")
+    known = sorted(values(found), reverse=True)
+    assert len(known) > 1
+    for order, direction in ((known, "descending"), (known[::-1], "ascending")):
+        head.get_by_role("button").click()
+        assert head.get_attribute("aria-sort") == direction
+        cells = tables.locator("tbody tr").evaluate_all(
+            "(rows, at) => rows.map(row => row.cells[at].firstChild.data.trim())", at
+        )
+        assert cells == [form(value) for value in order]
+
+
+def test_a_table_of_slices_fits_the_page(opened):
+    found = document("multiclass", 10, exponent=2, slices=True)
+    for row in found["slices"]["rows"]:
+        row["losses"] = {f"focal_{i}": {"value": 0.1234, "low": 0.1122, "high": 0.1357} for i in range(6)}
+    page = opened(found)
+    page.tab.set_viewport_size({"width": 1280, "height": 900})
+    table = page.tab.locator('[data-long="slices"] .scroll')
+    fits = "place => place.scrollWidth <= place.clientWidth"
+    assert table.evaluate(fits)
+    page.tab.locator('[data-long="slices"]').get_by_label("all columns").check()
+    assert not table.evaluate(fits)  # what does not fit is a choice away
+    assert page.tab.locator('[data-long="slices"]').get_by_role("button", name="mean focal_5").count()
+
+
 def test_classes_are_found_by_name_and_by_group(opened):
     found = document("multiclass", 60, exponent=1.6)
     page = opened(found)

@@ -214,6 +214,23 @@ def test_nothing_scored_and_one_class(rng):
     assert one["classes"] == [1]
 
 
+def test_a_multilabel_tail_is_measured_by_its_decisions(rng):
+    labels = (rng.random((3000, 6)) < [0.4, 0.4, 0.4, 0.4, 0.02, 0.02]).astype(int)
+    preds = rng.normal(size=labels.shape) + 4 * labels - 2
+    preds[:, 4:] -= 3 * labels[:, 4:]
+    preds = preds.astype(np.float32)
+    labels[rng.random(labels.shape) < [0.2, 0, 0, 0, 0.5, 0]] = -100
+    _, verdict = reported(preds, labels, task="multilabel")
+    loss, scored = np.logaddexp(0, np.where(labels == 1, -preds, preds).astype(np.float64)), labels >= 0
+    share, size = loss[:, 4:][scored[:, 4:]].sum() / loss[scored].sum(), scored[:, 4:].sum() / scored.sum()
+    evidence = verdict["evidence"]
+    assert evidence["tail_loss_share"] == pytest.approx(share, rel=1e-4)
+    assert evidence["tail_share_ratio"] == pytest.approx(share / size, rel=1e-4)
+    assert evidence["tail_share"] == pytest.approx((labels[:, 4:] == 1).sum() / (labels == 1).sum())
+    said = f", and the decisions on the rare, {100 * size:.0f}% of all, carry {100 * share:.0f}% of the loss;"
+    assert said in verdict["sentences"][0]
+
+
 def test_binary_multilabel_and_foreground(rng):
     labels = (rng.random(20_000) < 0.02).astype(int)
     preds = (2 * (rng.standard_normal(20_000) + 2 * labels) - 2 + np.log(0.02 / 0.98)).astype(np.float32)

@@ -4,8 +4,10 @@ import importlib
 from collections.abc import Callable
 from pathlib import Path
 
+from evaltool.errors import EvaltoolError
 from evaltool.mine.mined import Mined
 from evaltool.mine.pictures import Pictures
+from evaltool.run.reader import Run
 
 Writer = Callable[..., list[str]]
 
@@ -20,6 +22,18 @@ FORMATS = {
 }
 FILE_FORMATS = {"coco": ".json"}  # the others are folders
 SHOWN = ("suggested", "given")
+WITH_CLASSES = ("multiclass", "binary", "multilabel", "segmentation")
+TASKS = {"imagenet": ("multiclass", "binary"), "voc-masks": ("segmentation",)}  # the others hold all with classes
+
+
+def check_task(name: str, run: Run) -> None:
+    """Raise EvaltoolError unless a format can hold a run's task."""
+    tasks = TASKS.get(name, WITH_CLASSES)
+    if run.task not in tasks:
+        raise EvaltoolError(
+            f"{name} cannot hold this task\n  {run.name}: task {run.task}, expected {' or '.join(tasks)}\n"
+            "  Choose another format, such as csv."
+        )
 
 
 def write_format(
@@ -49,5 +63,6 @@ def write_format(
     Raises:
         EvaltoolError: the format cannot hold these rows at all, a picture is missing, or nothing can be written.
     """
+    check_task(name, mined.run)
     writer: Writer = importlib.import_module(f"evaltool.mine.formats.{FORMATS[name]}").write
     return writer(mined, output, pictures, shown=shown, link=link, overwrite=overwrite)

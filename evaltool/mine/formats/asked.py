@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from evaltool.mine.formats.annotation import FILE_FORMATS, write_format
+from evaltool.mine.formats.annotation import FILE_FORMATS, check_task, write_format
 from evaltool.mine.formats.samples import MARK
 from evaltool.mine.gallery.texts import check_texts, read_texts
 from evaltool.mine.mined import Mined
@@ -30,7 +30,8 @@ class AskedAnnotation:
         overwrite: replace what evaltool wrote there.
 
     Raises:
-        EvaltoolError: the pictures or texts are not there, or the output must not be replaced.
+        EvaltoolError: the format cannot hold the run's task, the pictures or texts are not there, or the output must
+            not be replaced.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class AskedAnnotation:
         link: bool,
         overwrite: bool,
     ) -> None:
+        check_task(name, run)
         if name in FILE_FORMATS:
             check_file(output, overwrite=overwrite)
         else:

@@ -10,7 +10,6 @@ from typing import Any
 
 from evaltool.mine.formats.samples import (
     Sample,
-    check_task,
     classes_in,
     is_segmentation,
     label_of,
@@ -27,7 +26,6 @@ def write(
     mined: Mined, output: Path, pictures: Pictures | None, *, shown: str, link: bool, overwrite: bool
 ) -> list[str]:
     """Write one JSON file; category ids are class indices plus 1, image ids are indices.  See ``write_format``."""
-    check_task(mined, "coco", "multiclass", "binary", "multilabel", "segmentation")
     samples = samples_of(mined, pictures)
     images = [_image(sample, pictures) for sample in samples]
     if is_segmentation(mined):

@@ -11,7 +11,6 @@ from evaltool.cvat_shapes import STATE, WRITTEN_AS, shapes_digest
 from evaltool.errors import EvaltoolError
 from evaltool.mine.formats.samples import (
     Sample,
-    check_task,
     classes_in,
     is_segmentation,
     label_of,
@@ -33,7 +32,6 @@ def write(
     mined: Mined, output: Path, pictures: Pictures | None, *, shown: str, link: bool, overwrite: bool
 ) -> list[str]:
     """Write a folder: a tag per row, or masks.  See ``write_format``."""
-    check_task(mined, "cvat", "multiclass", "binary", "multilabel", "segmentation")
     samples = samples_of(mined, pictures)
     labels = _labels(mined)
     root = _head(mined, len(samples), labels)

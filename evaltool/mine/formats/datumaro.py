@@ -8,7 +8,6 @@ from typing import Any
 
 from evaltool.mine.formats.samples import (
     Sample,
-    check_task,
     classes_in,
     is_segmentation,
     label_of,
@@ -30,7 +29,6 @@ def write(
     mined: Mined, output: Path, pictures: Pictures | None, *, shown: str, link: bool, overwrite: bool
 ) -> list[str]:
     """Write a folder: a label per row, or masks.  See ``write_format``."""
-    check_task(mined, "datumaro", "multiclass", "binary", "multilabel", "segmentation")
     samples = samples_of(mined, pictures)
     with sample_folder(output, "datumaro", mined, samples, overwrite=overwrite) as folder:
         place_pictures(samples, folder / "images" / SUBSET, link=link)

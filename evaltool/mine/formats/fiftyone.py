@@ -12,7 +12,6 @@ import numpy as np
 from evaltool.errors import EvaltoolError
 from evaltool.mine.formats.samples import (
     check_files,
-    check_task,
     is_segmentation,
     label_of,
     mask_of,
@@ -32,7 +31,6 @@ def write(
     mined: Mined, output: Path, pictures: Pictures | None, *, shown: str, link: bool, overwrite: bool
 ) -> list[str]:
     """Write a folder: ``data`` with the pictures, ``labels.json`` or ``labels`` with masks.  See ``write_format``."""
-    check_task(mined, "fiftyone", "multiclass", "binary", "multilabel", "segmentation")
     check_files(pictures, "fiftyone")
     samples = samples_of(mined, pictures)
     with sample_folder(output, "fiftyone", mined, samples, overwrite=overwrite) as folder:

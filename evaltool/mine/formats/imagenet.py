@@ -5,7 +5,6 @@ from pathlib import Path
 from evaltool.errors import EvaltoolError
 from evaltool.mine.formats.samples import (
     check_files,
-    check_task,
     label_of,
     place_picture,
     sample_folder,
@@ -21,7 +20,6 @@ def write(
     mined: Mined, output: Path, pictures: Pictures | None, *, shown: str, link: bool, overwrite: bool
 ) -> list[str]:
     """Write a folder per suggested or given class.  See ``write_format``."""
-    check_task(mined, "imagenet", "multiclass", "binary")
     check_files(pictures, "imagenet")
     folders = _folders(mined.run.class_names)
     left_out = 0
@@ -40,12 +38,13 @@ def write(
         f"Folders of pictures carry no scores; the folder of a picture in {output / PICTURES} is its {shown} class.",
     ]
     if len(used) < len(folders):
+        empty = len(folders) - len(used)
         notes.append(
-            f"{len(folders) - len(used)} classes have no picture and no folder, which readers refuse: they number the "
-            "folders, not the classes of the run."
+            f"{empty} class{' has' if empty == 1 else 'es have'} no picture and no folder, which readers refuse: they "
+            "number the folders, not the classes of the run."
         )
     if left_out:
-        notes.append(f"{left_out} samples have no label and are left out.")
+        notes.append(f"{left_out} sample{' has' if left_out == 1 else 's have'} no label: left out.")
     return notes
 
 

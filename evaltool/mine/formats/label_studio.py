@@ -13,7 +13,6 @@ from xml.sax.saxutils import quoteattr
 from evaltool.errors import EvaltoolError
 from evaltool.mine.formats.samples import (
     Sample,
-    check_task,
     classes_in,
     is_segmentation,
     label_of,
@@ -35,7 +34,6 @@ def write(
     mined: Mined, output: Path, pictures: Pictures | None, *, shown: str, link: bool, overwrite: bool
 ) -> list[str]:
     """Write a folder to import: one task per row, per sample where there are masks.  See ``write_format``."""
-    check_task(mined, "label-studio", "multiclass", "binary", "multilabel", "segmentation")
     if is_segmentation(mined) and pictures is None:
         raise EvaltoolError(
             f"brushes need a picture to lie on\n  {mined.run.name}: segmentation, and no pictures\n"

@@ -99,15 +99,6 @@ def classes_in(mined: Mined, masks: Masks, shown: str) -> Iterator[tuple[int, An
             yield k, found
 
 
-def check_task(mined: Mined, name: str, *tasks: str) -> None:
-    """Raise EvaltoolError unless a format can hold a run's task."""
-    if mined.run.task not in tasks:
-        raise EvaltoolError(
-            f"{name} cannot hold this task\n  {mined.run.name}: task {mined.run.task}, expected {' or '.join(tasks)}\n"
-            "  Choose another format, such as csv."
-        )
-
-
 def check_files(pictures: Pictures | None, name: str) -> None:
     """Raise EvaltoolError unless there are pictures that can be read."""
     if pictures is None or pictures.is_url:

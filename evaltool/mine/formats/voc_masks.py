@@ -12,7 +12,6 @@ import numpy as np
 from evaltool.errors import EvaltoolError
 from evaltool.mine.formats.samples import (
     Sample,
-    check_task,
     mask_of,
     place_picture,
     sample_folder,
@@ -30,7 +29,6 @@ def write(
     mined: Mined, output: Path, pictures: Pictures | None, *, shown: str, link: bool, overwrite: bool
 ) -> list[str]:
     """Write a VOC folder of a segmentation run.  See ``write_format``."""
-    check_task(mined, "voc-masks", "segmentation")
     names = mined.run.class_names
     if len(names) > VOID:
         raise EvaltoolError(

@@ -52,7 +52,7 @@ def is_by_class(mined: Mined) -> bool:
 
 def run_digest(mined: Mined) -> str:
     """Return what tells decisions on this run from those on others: a digest of what was scored, and of the scores."""
-    inputs = [[record["role"], record.get("digest"), record["shape"]] for record in mined.run.manifest["inputs"]]
+    inputs = [[record["role"], record.get("digest"), record.get("shape")] for record in mined.run.manifest["inputs"]]
     scored = json.dumps([inputs, mined.run.class_names, mined.run.summary], sort_keys=True, default=str)
     return hashlib.sha256(scored.encode()).hexdigest()
 

@@ -155,6 +155,43 @@
     button.addEventListener("click", () => { state.all = !state.all; draw(); });
     draw();
   };
+  // tables that are in the page as they are: a press on a head sorts the rows of all tables of its place
+  const valueOf = (row, at, numeric) => {
+    const cell = row.cells[at];
+    if (!numeric) return cell.textContent.trim();
+    const lead = [...cell.childNodes].find((node) => node.nodeType === Node.TEXT_NODE && node.data.trim()); // no interval
+    return Number.parseFloat((lead ? lead.data : "").replace(/[,<>\s]/g, ""));
+  };
+  const sortable = (place) => {
+    const bodies = [...place.querySelectorAll("tbody")], sizes = bodies.map((body) => body.rows.length);
+    const heads = [...place.querySelectorAll("thead tr")];
+    if (sizes.reduce((sum, size) => sum + size, 0) < 2) return;
+    const given = bodies.flatMap((body) => [...body.rows]);
+    let column = null, direction = 1;
+    const sorted = (at, numeric) => {
+      direction = column === at ? -direction : numeric ? -1 : 1;
+      column = at;
+      const keyed = given.map((row) => [valueOf(row, at, numeric), row]);
+      const rows = keyed.sort(([a], [b]) => {
+        if (!numeric) return direction * a.localeCompare(b, undefined, { numeric: true });
+        return Number.isNaN(a) || Number.isNaN(b) ? Number.isNaN(a) - Number.isNaN(b) : direction * (a - b);
+      }).map(([, row]) => row);
+      bodies.forEach((body, i) => body.replaceChildren(...rows.splice(0, sizes[i])));
+      for (const head of heads) {
+        [...head.cells].forEach((cell, i) => cell.setAttribute("aria-sort", i !== at ? "none" : direction > 0 ? "ascending" : "descending"));
+      }
+    };
+    for (const head of heads) {
+      [...head.cells].forEach((cell, at) => {
+        const press = element("button", undefined, { type: "button" });
+        press.append(...cell.childNodes);
+        press.addEventListener("click", () => sorted(at, cell.classList.contains("n")));
+        cell.append(press);
+        cell.setAttribute("aria-sort", "none");
+      });
+    }
+  };
+  for (const place of document.querySelectorAll("[data-sorts]")) sortable(place);
   for (const place of document.querySelectorAll("[data-long]")) built(place, data.tables[place.dataset.long]);
 
   // charts: rows name a class by its index, a second one as j
