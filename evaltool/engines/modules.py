@@ -143,7 +143,7 @@ class ModuleEngine:
         }
         if "label" in columns:
             columns["label"] = self._label_column(columns["label"], labels, ok)
-        block = Block(status.to(torch.int8).cpu().numpy(), columns, np.zeros((2, 0), np.int64))
+        block = Block(status.to(torch.int8).cpu().numpy(), columns)
         block.bad_labels = self._bad_labels(labels[status == BAD_LABEL])
         if "clamped" in outputs and self.preds_are == "probs":
             block.n_clamped = int((outputs["clamped"] & ok).sum())

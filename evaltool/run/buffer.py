@@ -52,6 +52,6 @@ class RowBuffer:
         """Yield what is there, if anything."""
         if self._filled:
             columns = {name: values[: self._filled] for name, values in self._columns.items()}
-            yield self._start, Block(self._status[: self._filled], columns, np.zeros((2, 0), np.int64))
+            yield self._start, Block(self._status[: self._filled], columns)
             self._start += self._filled
             self._filled = 0

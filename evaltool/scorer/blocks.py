@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 
 from evaltool.block import Block
+from evaltool.devices import is_out_of_memory
 from evaltool.engines import Engine
 from evaltool.errors import EvaltoolError
 from evaltool.readers import Rows
@@ -18,8 +19,6 @@ NUMBERS_AT_WORK = 1 << 22  # predictions in all blocks at work: with what is com
 
 def scored_blocks(preds: Rows, labels: Rows, engine: Engine, batch_size: int | None) -> Iterator[tuple[int, Block]]:
     """Yield the scored blocks in order, as many at work as the engine and the memory allow."""
-    from evaltool.devices import is_out_of_memory  # here: it takes torch
-
     n = preds.shape[0]
     row = max(1, int(np.prod(preds.shape[1:], dtype=np.int64)))
     step = min(n, batch_size or max(1, min(BLOCK_ROWS, BLOCK_NUMBERS // row)))
