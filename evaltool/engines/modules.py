@@ -42,6 +42,7 @@ class ModuleEngine:
     name: str
     provider: str
     parallel = True  # blocks may be at work in several threads
+    borrows = False  # PyTorch warns of memory that is read-only
 
     def __init__(
         self,
@@ -115,6 +116,9 @@ class ModuleEngine:
         slower as soon as something else runs on a core.
         """
         torch.set_num_threads(1)
+
+    def counts(self) -> None:
+        """Nothing: the blocks carry their counts."""
 
     def close(self) -> None:
         """Drop the modules and restore PyTorch's number of threads."""
