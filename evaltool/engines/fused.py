@@ -91,7 +91,7 @@ class FusedEngine:
 
     def _label_column(self, given: Array, labels: Array, ok: Array) -> Array:
         if self.job.task == "multiclass" or given.dtype.kind != "f":
-            return labels
+            return np.array(labels)  # they may lie in a place that the next block takes
         # of a label that is no number in [0, 1] nothing integral is known
         return np.where(ok | (labels == self.job.ignore_index), labels, NO_LABEL)
 

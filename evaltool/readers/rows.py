@@ -112,7 +112,10 @@ def peek(rows: Rows, start: int, stop: int) -> Any:
 
 
 def borrowed(rows: Rows, start: int, stop: int) -> Any:
-    """Return rows start to stop as they are stored where that saves a copy: nobody may change them."""
+    """Return rows start to stop where they lie, or in a place that the calling thread's next block takes.
+
+    Nobody may change them; what is to be kept is copied. bfloat16 of a file comes as its bits, uint16.
+    """
     return getattr(rows, "borrow", rows.read)(start, stop)
 
 

@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -14,20 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from evaltool.block import Block
 from evaltool.detect import Decision, decide
 from evaltool.engines import Engine
 from evaltool.errors import EvaltoolError
 from evaltool.progress import Watcher, opened_progress
 from evaltool.readers import Rows, open_labels, open_preds
 from evaltool.readers.side_files import count_duplicates, read_class_names, read_ids
-from evaltool.run.buffer import RowBuffer
-from evaltool.run.hardest import Hardest
 from evaltool.run.manifest import FORMAT, input_record, versions
 from evaltool.run.quantiles import exact_quantiles
 from evaltool.run.state import State
 from evaltool.run.summary import QUANTILES, summary_of
-from evaltool.run.table import record_batch, table_schema
+from evaltool.run.table import table_schema
 from evaltool.run.writer import RunWriter, check_output
 from evaltool.schema import ENGINES, KINDS, PREDS_DTYPES, PROGRESS, TASKS
 from evaltool.scorer.asked import asked_losses
@@ -38,11 +36,13 @@ from evaltool.scorer.loss_columns import LossColumn
 from evaltool.scorer.mistakes import too_many_bad
 from evaltool.scorer.model_preds import model_records, opened_preds
 from evaltool.scorer.scores import Scores, TableInMemory
+from evaltool.scorer.stream import streamed
 
 if TYPE_CHECKING:
     from torch import nn
 
 DEFAULT_MAX_BAD = 0.01
+QUANTILE_THREADS = 3  # each reads a loss column again
 
 
 def score(
@@ -144,7 +144,7 @@ def _scores(preds: Any, labels: Any, asked: Mapping[str, Any], options: Any, wat
         )
         sink = TableInMemory(schema) if output is None else RunWriter(output, schema, overwrite=options.overwrite)
         with sink:
-            hardest = _stream(chain([first], blocks), schema, ids, state, sink, watcher, rows[0].shape[0])
+            hardest = streamed(chain([first], blocks), schema, ids, state, sink, watcher, rows[0].shape[0])
             if (counts := engine.counts()) is not None:
                 state.add_arrays(counts)
             sink.close_table()
@@ -203,34 +203,6 @@ def _manifest(
     }
 
 
-def _stream(
-    blocks: Iterable[tuple[int, Block]],
-    schema: pa.Schema,
-    ids: "pa.Array[Any] | None",
-    state: State,
-    sink: "TableInMemory | RunWriter",
-    watcher: Watcher,
-    total: int,
-) -> Hardest:
-    """Take every block to the table, the counts and the watcher; return the hardest rows."""
-    hardest = Hardest(state.losses[0])
-    buffer = RowBuffer(total)
-
-    def take(groups: Iterable[tuple[int, Block]]) -> None:
-        for start, group in groups:
-            part = None if ids is None else ids[start : start + len(group.status)]
-            batch = record_batch(schema, group, start, part)
-            hardest.add(batch)
-            sink.add(batch)
-
-    for start, block in blocks:
-        state.add(block)
-        take(buffer.add(block))
-        watcher.progressed(start + len(block.status), total)
-    take(buffer.rest())
-    return hardest
-
-
 CHOICES = {
     "task": ("auto", *TASKS),
     "preds_are": ("auto", *KINDS),
@@ -287,9 +259,12 @@ def _device_of(device: str, preds: Any) -> str:
 
 def _quantiles(state: State, sink: "TableInMemory | RunWriter") -> dict[str, list[float | None]]:
     at = list(QUANTILES.values())
-    return {
-        name: exact_quantiles(state.histogram[i], partial(sink.column, name), at) for i, name in enumerate(state.losses)
-    }
+
+    def of_loss(i: int, name: str) -> list[float | None]:
+        return exact_quantiles(state.histogram[i], partial(sink.column, name), at)
+
+    with ThreadPoolExecutor(QUANTILE_THREADS) as pool:
+        return dict(zip(state.losses, pool.map(of_loss, range(len(state.losses)), state.losses), strict=True))
 
 
 def _recorded(value: Any) -> Any:
