@@ -13,6 +13,7 @@ FLOORS = [
         "partial_files",
         "run_lengths",
         "block",
+        "kernels",
         "losses",
         "metrics",
         "weights",
