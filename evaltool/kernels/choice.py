@@ -1,7 +1,6 @@
 """Which kernel does a job, and why none does."""
 
 import importlib
-from collections.abc import Callable
 
 from evaltool.kernels.job import Kernel, KernelJob
 
@@ -19,10 +18,10 @@ KERNELS = {
 LOSSES = tuple(dict.fromkeys(name for *_, names in KERNELS.values() for name in names))
 
 
-def kernel_of(job: KernelJob) -> Callable[[KernelJob], Kernel]:
+def kernel_of(job: KernelJob) -> type[Kernel]:
     """Return the class of a job's kernel, which is imported when asked for: it takes numba."""
     module, name, _ = KERNELS[_task(job)]
-    found: Callable[[KernelJob], Kernel] = getattr(importlib.import_module(f"evaltool.kernels.{module}"), name)
+    found: type[Kernel] = getattr(importlib.import_module(f"evaltool.kernels.{module}"), name)
     return found
 
 
@@ -32,9 +31,7 @@ def refusal(job: KernelJob) -> str | None:
     for loss in job.losses:
         if loss.name not in names:
             return f"no kernel has the loss {loss.name} in the task {job.task}"
-        if loss.parameters.get("label_smoothing"):
-            return f"no kernel has the label smoothing of the loss {loss.column}"
-    return None
+    return kernel_of(job).refusal(job)
 
 
 def _task(job: KernelJob) -> str:

@@ -50,6 +50,13 @@ class KernelJob:
 class Kernel(Protocol):
     """Scores blocks of one job in one thread, and counts what it has scored."""
 
+    def __init__(self, job: KernelJob) -> None:
+        """Prepare for the blocks of a job that ``refusal`` finds nothing against."""
+
+    @staticmethod
+    def refusal(job: KernelJob) -> str | None:
+        """Return why the kernel cannot do a job of its task, as half a sentence, or None if it can."""
+
     def score(self, preds: Array, labels: Array) -> tuple[Array, dict[str, Array]]:
         """Return the status, int8 [n], and the columns, [n] each, of a block; adds to the counts.
 

@@ -156,7 +156,7 @@ class NpyFile:
             with self._file.open("rb", buffering=0) as file:
                 file.seek(self._header.offset + start * row)
                 filled = 0
-                while count := file.readinto(block[filled:]):  # at most 2 GB at a time
+                while count := file.readinto(block.data[filled:]):  # at most 2 GB at a time
                     filled += count
         except OSError as error:
             raise self._unreadable(error) from None
