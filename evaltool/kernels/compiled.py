@@ -1,7 +1,7 @@
 """How functions of the kernels are compiled: for this CPU, once, kept on disk, and without the interpreter's lock.
 
 Of the relaxations of floating point only two are used.  ``contract`` lets a product and a sum become one instruction.
-``reassoc``, for the sums over a row alone (``compiled_sum``), lets them go on in several lanes; the order then depends
+``reassoc``, for the sums over a row alone (``summing_part``), lets them go on in several lanes; the order then depends
 on the row's length and the CPU, and on nothing else.  NaN and infinities stay what they are everywhere.
 """
 
@@ -13,29 +13,35 @@ from typing import Any
 
 import numba
 
-CONTRACT = frozenset({"contract"})
-REASSOCIATE = frozenset({"contract", "reassoc", "nsz"})
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+CONTRACT = {"contract"}
+REASSOCIATE = {"contract", "reassoc", "nsz"}
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """Return a function compiled at its first call, or loaded from where an earlier process has kept it."""
-    return _compiled(function, CONTRACT)
-
-
-def compiled_sum(function: Callable[..., Any]) -> Any:
-    """Return a compiled function whose sums may be taken in any order; what it calls keeps its own."""
-    return _compiled(function, REASSOCIATE)
-
-
-def _compiled(function: Callable[..., Any], fastmath: frozenset[str]) -> Any:
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": set(fastmath)}
+    """Return a function to call from Python: compiled at its first call, or loaded from where a process has kept it."""
     try:
-        made = numba.njit(cache=True, **options)(function)
-        # numba looks at the function's own file alone: a change in a function that it calls would go unnoticed
-        made._cache._cache_file._source_stamp = _source_stamp()
+        made = numba.njit(cache=True, fastmath=CONTRACT, **OPTIONS)(function)
     except RuntimeError:  # neither the package's folder nor the user's cache can be written
-        made = numba.njit(**options)(function)
+        return part(function)
+    # numba looks at the function's own file alone: a change in a function that it calls would go unnoticed
+    made._cache._cache_file._source_stamp = _source_stamp()
     return made
+
+
+def part(function: Callable[..., Any]) -> Any:
+    """Return a function compiled as a part of what calls it."""
+    return numba.njit(fastmath=CONTRACT, **OPTIONS)(function)
+
+
+def summing_part(function: Callable[..., Any]) -> Any:
+    """Return a part whose own sums may be taken in any order; what it calls keeps its order."""
+    return numba.njit(fastmath=REASSOCIATE, **OPTIONS)(function)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """Return a part that always becomes one with the loop that calls it, without which that would not vectorise."""
+    return numba.njit(fastmath=CONTRACT, forceinline=True, **OPTIONS)(function)
 
 
 @cache

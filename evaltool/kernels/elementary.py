@@ -10,7 +10,7 @@ import numpy as np
 from numba.core import types
 from numba.extending import intrinsic
 
-from evaltool.kernels.compiled import compiled
+from evaltool.kernels.compiled import inlined
 
 # e^x is computed as 2^56 e^x: odds down to e^-124 stay normal float32 numbers, and a product of such an odds
 # with a logarithm or with itself keeps every digit that a float32 result can hold
@@ -57,7 +57,7 @@ int_of_double = _bitcast(types.float64, types.int64)
 double_of_int = _bitcast(types.int64, types.float64)
 
 
-@compiled
+@inlined
 def exp_scaled(x: Any) -> Any:
     """Return 2^56 e^x, float32, for a float32 x in [-124, 49]; exactly 2^56 for 0."""
     t = x * _LOG2E + _ROUND
@@ -68,13 +68,13 @@ def exp_scaled(x: Any) -> Any:
     return (_ONE + (r + r * r * p)) * power
 
 
-@compiled
+@inlined
 def exp32(x: Any) -> Any:
     """Return e^x, float32, for a float32 x up to 49; subnormal results keep their digits, -inf gives 0."""
     return exp_scaled(max(x, -FURTHEST)) * UNSCALE
 
 
-@compiled
+@inlined
 def log32(x: Any) -> Any:
     """Return log(x), float32, for a normal float32 x > 0; 0 counts as 2^-127, -87.3 or so."""
     bits = int_of_float(x)
@@ -89,14 +89,14 @@ def log32(x: Any) -> Any:
     return n * _LN2_HIGH - ((half - (s * (half + tail) + n * _LN2_LOW)) - f)
 
 
-@compiled
+@inlined
 def log1p32(x: Any) -> Any:
     """Return log(1 + x), float32, for a float32 x >= 0."""
     one_plus = _ONE + x
     return log32(one_plus) - ((one_plus - _ONE) - x) / one_plus
 
 
-@compiled
+@inlined
 def exp64(x: Any) -> Any:
     """Return e^x, float64, for any x but NaN; what is below e^-708 counts as that much, what is above e^709 too."""
     x = min(max(x, -708.0), 709.0)
@@ -111,7 +111,7 @@ def exp64(x: Any) -> Any:
     return (1.0 + (r + r * r * p)) * power
 
 
-@compiled
+@inlined
 def log64(x: Any) -> Any:
     """Return log(x), float64, for a normal float64 x > 0; 0 counts as 2^-1023, -709 or so."""
     bits = int_of_double(x)
@@ -126,14 +126,14 @@ def log64(x: Any) -> Any:
     return n * _LN2_HIGH64 - ((half - (s * (half + tail) + n * _LN2_LOW64)) - f)
 
 
-@compiled
+@inlined
 def log1p64(x: Any) -> Any:
     """Return log(1 + x), float64, for x >= 0; what is tiny keeps its digits."""
     one_plus = 1.0 + x
     return log64(one_plus) - ((one_plus - 1.0) - x) / one_plus
 
 
-@compiled
+@inlined
 def one_minus_exp64(x: Any) -> Any:
     """Return 1 - e^-x, float64, for x >= 0; what is tiny keeps its digits."""
     near = x * (1.0 - x * (0.5 - x * (1.0 / 6.0 - x * (1.0 / 24.0 - x * (1.0 / 120.0)))))

@@ -1,4 +1,4 @@
-"""Predictions as kernels read them: one number of a file's dtype as float32 or float64, its place in their order, scratch.
+"""Predictions as kernels read them: a number of a file's dtype as float32 or float64, its place in their order.
 
 float16 comes as the uint16 of its bits, bfloat16 as int16, so that the compiler tells them apart by their type.
 """
@@ -24,7 +24,7 @@ _HALF_INFINITE = np.int32(0x7C00 << 13)
 
 
 def as_read(preds: Array) -> Array:
-    """Return predictions in the dtype that ``read`` knows them by: uint16, which holds bfloat16, and float16 as bits."""
+    """Return predictions, of which uint16 is bfloat16, in the dtype that ``read`` knows them by."""
     if preds.dtype == np.uint16:
         return preds.view(np.int16)
     return preds.view(np.uint16) if preds.dtype == np.float16 else preds

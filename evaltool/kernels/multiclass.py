@@ -3,8 +3,9 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy import uint64
 
-from evaltool.kernels.compiled import compiled
+from evaltool.kernels.compiled import compiled, part
 from evaltool.kernels.job import Array, KernelJob, KernelLoss
 from evaltool.kernels.loading import aligned, as_read, read, working_dtype
 from evaltool.kernels.softmax_finish import (
@@ -83,7 +84,7 @@ class MulticlassKernel:
             copy = aligned(0 if given.dtype == dtype else self._job.num_classes, dtype)
             _score_rows(given, *common, scratch, copy, aligned(GROUP, dtype), status, pred, values)
         names = (*COLUMNS, *(loss.column for loss in self._job.losses))
-        columns = {"pred": pred[:count], **{name: values[i, :count] for i, name in enumerate(names)}}
+        columns: dict[str, Array] = {"pred": pred[:count], **{name: values[i, :count] for i, name in enumerate(names)}}
         return status[:count], columns
 
 
@@ -159,7 +160,7 @@ def _score_tiles(
         label_codes(labels, start, count, classes, ignore_index, scratch.codes)
         transpose_rows(preds, start, count, scratch)
         for lane in range(count):
-            scratch.rows[OWN + lane] = read(preds[start + lane, scratch.codes[lane]])
+            scratch.rows[OWN + lane] = read(preds[uint64(start + lane), uint64(scratch.codes[lane])])
         tile_sums(scratch, classes, probs)
         _finish(scratch, start, kind, tolerance, losses, status, pred, values)
 
@@ -187,12 +188,12 @@ def _score_rows(
         for lane in range(count):
             row = _row(preds, start + lane, copy)
             fill_tail(row, tail)
-            scratch.rows[OWN + lane] = row[scratch.codes[lane]]
+            scratch.rows[OWN + lane] = row[uint64(scratch.codes[lane])]
             row_sums(row, tail, scratch, lane, probs)
         _finish(scratch, start, kind, tolerance, losses, status, pred, values)
 
 
-@compiled
+@part
 def _row(preds: Any, at: Any, copy: Any) -> Any:
     if len(copy) == 0:
         return preds[at]
@@ -200,15 +201,15 @@ def _row(preds: Any, at: Any, copy: Any) -> Any:
     return copy
 
 
-@compiled
+@part
 def _finish(
     scratch: Any, start: Any, kind: Any, tolerance: Any, losses: Any, status: Any, pred: Any, values: Any
 ) -> None:
     finish(scratch, kind, tolerance)
     rows, codes = scratch.rows, scratch.codes
     for lane in range(LANES):
-        status[start + lane] = codes[STATUS + lane]
-        pred[start + lane] = codes[PLACE + lane]
+        status[uint64(start + lane)] = codes[STATUS + lane]
+        pred[uint64(start + lane)] = codes[PLACE + lane]
     store(rows, P_LABEL, codes, values[0], start)
     store(rows, P_PRED, codes, values[1], start)
     store(rows, MARGIN, codes, values[2], start)

@@ -1,4 +1,4 @@
-"""From the sums of 64 softmaxes to what is told of each: log-odds, cross-entropy, probabilities, margin, entropy, losses.
+"""From the sums of 64 softmaxes to what is told of each: cross-entropy, probabilities, margin, entropy, losses.
 
 With R = TOTAL, the sum of r_c = p_c / p_top over the other classes, and the gap g = log(p_top / p_label) (0 where the
 label is the top class)
@@ -15,8 +15,9 @@ Nothing here subtracts nearly equal numbers.  All in float64: once per row, the 
 from typing import Any
 
 import numpy as np
+from numpy import uint64
 
-from evaltool.kernels.compiled import compiled
+from evaltool.kernels.compiled import inlined, part
 from evaltool.kernels.elementary import exp64, log1p64, log64, one_minus_exp64
 from evaltool.kernels.loading import is_nonfinite
 from evaltool.kernels.softmax_lanes import (
@@ -28,6 +29,7 @@ from evaltool.kernels.softmax_lanes import (
     MARGIN,
     MISS,
     NEXT,
+    OFF,
     OTHERS,
     OWN,
     P_LABEL,
@@ -48,21 +50,22 @@ SMALLEST_NORMAL = 1.1754943508222875e-38
 CROSS_ENTROPY, FOCAL, DICE, SQUARED_DICE = range(4)
 
 
-@compiled
+@part
 def label_codes(labels: Any, start: Any, count: Any, classes: Any, ignore_index: Any, codes: Any) -> None:
     """Fill in the LABEL and what it says of the STATUS of ``count`` lanes; lanes beyond are ignored."""
     for lane in range(LANES):
-        codes[LABEL + lane] = 0
-        codes[STATUS + lane] = IGNORED
+        codes[LABEL + lane] = ignore_index
     for lane in range(count):
-        label = labels[start + lane]
-        inside = 0 <= label < classes
+        codes[LABEL + lane] = labels[uint64(start + lane)]
+    for lane in range(LANES):
+        label = codes[LABEL + lane]
+        inside = (label >= 0) & (label < classes)
         ignored = label == ignore_index
-        codes[LABEL + lane] = label if inside and not ignored else 0
+        codes[LABEL + lane] = label if inside & (not ignored) else 0
         codes[STATUS + lane] = IGNORED if ignored else (OK if inside else BAD_LABEL)
 
 
-@compiled
+@part
 def finish(lanes: Any, kind: Any, tolerance: Any) -> None:
     """Fill in CE to ENTROPY and OTHERS of each lane, PLACE and the STATUS.
 
@@ -75,29 +78,21 @@ def finish(lanes: Any, kind: Any, tolerance: Any) -> None:
     for lane in range(LANES):
         codes[PLACE + lane] = lanes.places[lane]
     if kind == 1:
-        _finish_probs(rows, codes)
+        _finish_probs(rows, codes, tolerance)
     else:
         _finish_logits(rows, codes)
+        if kind == 2:
+            _check_log_probs(rows, tolerance)
     for lane in range(LANES):
-        nonfinite = is_nonfinite(lanes.keys[lane]) or (kind != 1 and rows[PEAK + lane] == -np.inf)
         status = codes[STATUS + lane]
-        bad = status == OK and _bad_preds(rows, lane, kind, tolerance)
-        known = NONFINITE if nonfinite else (BAD_PREDS if bad else status)
-        codes[STATUS + lane] = IGNORED if status == IGNORED else known
+        bad = (status == OK) & (rows[OFF + lane] != 0.0)
+        status = BAD_PREDS if bad else status
+        masked = (kind != 1) & (rows[PEAK + lane] == -np.inf)
+        nonfinite = (is_nonfinite(lanes.keys[lane]) | masked) & (status != IGNORED)
+        codes[STATUS + lane] = NONFINITE if nonfinite else status
 
 
-@compiled
-def _bad_preds(rows: Any, lane: Any, kind: Any, tolerance: Any) -> Any:
-    peak = rows[PEAK + lane]
-    if kind == 1:
-        off = abs(peak * (1.0 + rows[TOTAL + lane]) - 1.0) > tolerance
-        return rows[LEAST + lane] < 0.0 or peak > 1.0 + tolerance or off
-    if kind == 2:
-        return peak > tolerance or abs(peak + log1p64(rows[TOTAL + lane])) > tolerance
-    return False
-
-
-@compiled
+@part
 def _finish_logits(rows: Any, codes: Any) -> None:
     for lane in range(LANES):
         right = codes[PLACE + lane] == codes[LABEL + lane]
@@ -105,10 +100,19 @@ def _finish_logits(rows: Any, codes: Any) -> None:
         gap = rows[NEXT + lane] if right else far
         lead = one_minus_exp64(gap)
         _scores(rows, lane, right, far, 1.0 if right else exp64(-gap), lead)
+        rows[OFF + lane] = 0.0
 
 
-@compiled
-def _finish_probs(rows: Any, codes: Any) -> None:
+@part
+def _check_log_probs(rows: Any, tolerance: Any) -> None:
+    for lane in range(LANES):
+        peak = rows[PEAK + lane]
+        off = (peak > tolerance) | (abs(peak + log1p64(rows[TOTAL + lane])) > tolerance)
+        rows[OFF + lane] = 1.0 if off else 0.0
+
+
+@part
+def _finish_probs(rows: Any, codes: Any, tolerance: Any) -> None:
     for lane in range(LANES):
         right = codes[PLACE + lane] == codes[LABEL + lane]
         peak, own = rows[PEAK + lane], rows[OWN + lane]
@@ -116,9 +120,12 @@ def _finish_probs(rows: Any, codes: Any) -> None:
         # a label's probability counts as the smallest normal float32 at least
         floored = max(own, SMALLEST_NORMAL) / peak
         _scores(rows, lane, right, 0.0 if right else -log64(floored), 1.0 if right else floored, lead)
+        off = abs(peak * (1.0 + rows[TOTAL + lane]) - 1.0) > tolerance
+        off = off | (rows[LEAST + lane] < 0.0) | (peak > 1.0 + tolerance)
+        rows[OFF + lane] = 1.0 if off else 0.0
 
 
-@compiled
+@inlined
 def _scores(rows: Any, lane: Any, right: Any, far: Any, own_ratio: Any, lead: Any) -> None:
     total = rows[TOTAL + lane]
     share = 1.0 / (1.0 + total)
@@ -136,7 +143,7 @@ def _scores(rows: Any, lane: Any, right: Any, far: Any, own_ratio: Any, lead: An
     rows[OTHERS + lane] = others * share * share
 
 
-@compiled
+@part
 def loss_values(rows: Any, codes: Any, losses: Any, which: Any) -> None:
     """Fill in the VALUE of one of the losses.
 
@@ -157,14 +164,14 @@ def loss_values(rows: Any, codes: Any, losses: Any, which: Any) -> None:
     if losses.factor_of[which] >= 0:
         factors = losses.factors[losses.factor_of[which]]
         for lane in range(LANES):
-            rows[VALUE + lane] *= factors[codes[LABEL + lane]]
+            rows[VALUE + lane] *= factors[uint64(codes[LABEL + lane])]
 
 
-@compiled
+@part
 def _focal(rows: Any, codes: Any, gamma: Any, gammas: Any, gamma_of: Any) -> None:
     if gamma_of >= 0:
         for lane in range(LANES):
-            own = gammas[gamma_of, codes[LABEL + lane]]
+            own = gammas[uint64(gamma_of), uint64(codes[LABEL + lane])]
             rows[VALUE + lane] = exp64(own * log64(rows[MISS + lane])) * rows[CE + lane]
     elif gamma == 2.0:
         for lane in range(LANES):
@@ -177,7 +184,7 @@ def _focal(rows: Any, codes: Any, gamma: Any, gammas: Any, gamma_of: Any) -> Non
             rows[VALUE + lane] = exp64(gamma * log64(rows[MISS + lane])) * rows[CE + lane]
 
 
-@compiled
+@part
 def _dice(rows: Any, smooth_nr: Any, smooth_dr: Any, squared: Any) -> None:
     smooth = smooth_dr - smooth_nr
     if squared:
@@ -190,8 +197,8 @@ def _dice(rows: Any, smooth_nr: Any, smooth_dr: Any, squared: Any) -> None:
             rows[VALUE + lane] = (2.0 * rows[MISS + lane] + smooth) / (2.0 + smooth_dr)
 
 
-@compiled
+@part
 def store(values: Any, at: Any, status: Any, out: Any, start: Any) -> None:
     """Write 64 values as float32, NaN where the status is not ok."""
     for lane in range(LANES):
-        out[start + lane] = np.float32(values[at + lane] if status[STATUS + lane] == OK else np.nan)
+        out[uint64(start + lane)] = np.float32(values[at + lane] if status[STATUS + lane] == OK else np.nan)

@@ -36,7 +36,7 @@ MARGIN = 11 * LANES
 ENTROPY = 12 * LANES
 OTHERS = 13 * LANES  # sum over c != label of p_c^2
 VALUE = 14 * LANES  # a loss
-OWN_RATIO = 15 * LANES  # p_label / p_top
+OFF = 15 * LANES  # 1 where probabilities contradict their kind, else 0
 ROWS = 16 * LANES
 
 # offsets in Lanes.codes, int64

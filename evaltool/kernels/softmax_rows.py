@@ -1,15 +1,16 @@
 """The sums of softmaxes of many classes, one row after another; what they are, ``softmax_tiles`` tells.
 
 A row is read from memory once and stays in a cache for what follows: its largest number, where that stands, the sums.
-Loops run over whole groups of 64 numbers; what is left of a row goes to a group of its own, filled up with -inf.  A row's
-sums so depend on nothing but the row.
+Loops run over whole groups of 64 numbers; what is left of a row goes to a group of its own, filled up with -inf.  So a
+row's sums depend on nothing but the row.
 """
 
 from typing import Any
 
 import numpy as np
+from numpy import uint64
 
-from evaltool.kernels.compiled import compiled, compiled_sum
+from evaltool.kernels.compiled import part, summing_part
 from evaltool.kernels.elementary import SCALE, UNSCALE, float_of_int, int_of_float
 from evaltool.kernels.loading import keyed, order_key, read
 from evaltool.kernels.softmax_lanes import LANES, LEAST, NEXT, PEAK, SQUARE, TOTAL, WARMTH
@@ -21,7 +22,7 @@ _ZERO = np.float32(0.0)
 _FAR = np.float32(np.inf)
 
 
-@compiled
+@part
 def row_sums(row: Any, tail: Any, lanes: Any, lane: Any, probs: Any) -> None:
     """Fill in the key, place and top of a lane, TOTAL, WARMTH, SQUARE, NEXT and PEAK; of probabilities LEAST too.
 
@@ -60,30 +61,30 @@ def row_sums(row: Any, tail: Any, lanes: Any, lane: Any, probs: Any) -> None:
         rows[LEAST + lane] = _least(row)
 
 
-@compiled_sum
+@summing_part
 def _largest(values: Any, stop: Any) -> Any:
     best = order_key(values[0])
     for i in range(stop):
-        key = order_key(values[i])
+        key = order_key(values[uint64(i)])
         best = key if key > best else best
     return best
 
 
-@compiled
+@part
 def _first(values: Any, stop: Any, top: Any) -> Any:
     """Return the first place of a number before ``stop``, a multiple of 64; ``stop`` where there is none."""
     for start in range(0, stop, GROUP):
         found = np.int32(0)
         for i in range(GROUP):
-            found |= np.int32(values[start + i] == top)
+            found |= np.int32(values[uint64(start + i)] == top)
         if found:
             for i in range(GROUP):
-                if values[start + i] == top:
+                if values[uint64(start + i)] == top:
                     return start + i
     return stop
 
 
-@compiled
+@part
 def _least(row: Any) -> Any:
     least = row[0]
     for value in row:
@@ -91,7 +92,7 @@ def _least(row: Any) -> Any:
     return least
 
 
-@compiled
+@part
 def _terms(values: Any, start: Any, stop: Any, top: Any, probs: Any) -> Any:
     if probs is None:
         odds, heat, squares, ties, gap = _logit_sums(values, start, stop, top)
@@ -101,12 +102,12 @@ def _terms(values: Any, start: Any, stop: Any, top: Any, probs: Any) -> Any:
     return odds * unscale, heat * unscale, squares * unscale * unscale, np.float64(ties), gap
 
 
-@compiled_sum
+@summing_part
 def _logit_sums(values: Any, start: Any, stop: Any, top: Any) -> Any:
     odds, heat, squares, ties = _ZERO, _ZERO, _ZERO, _ZERO
     gap = int_of_float(_FAR)
     for i in range(start, stop):
-        w, h, t, near = logit_terms(values[i], top, _FAR)
+        w, h, t, near = logit_terms(values[uint64(i)], top, _FAR)
         odds += w
         heat += h
         squares += w * w
@@ -118,13 +119,13 @@ def _logit_sums(values: Any, start: Any, stop: Any, top: Any) -> Any:
     return odds, heat, squares, ties, float_of_int(gap)
 
 
-@compiled_sum
+@summing_part
 def _prob_sums(values: Any, start: Any, stop: Any, top: Any) -> Any:
     scale = np.float32(np.float64(SCALE) / np.float64(top))
     odds, heat, squares, ties = _ZERO, _ZERO, _ZERO, _ZERO
     gap = int_of_float(_FAR)
     for i in range(start, stop):
-        w, h, t, near = prob_terms(values[i], top, scale, _FAR)
+        w, h, t, near = prob_terms(values[uint64(i)], top, scale, _FAR)
         odds += w
         heat += h
         squares += w * w
@@ -134,18 +135,18 @@ def _prob_sums(values: Any, start: Any, stop: Any, top: Any) -> Any:
     return odds, heat, squares, ties, float_of_int(gap)
 
 
-@compiled
+@part
 def fill_tail(row: Any, tail: Any) -> None:
     """Copy what follows the last whole group of 64 numbers of a row; the rest of the tail becomes -inf."""
     whole = len(row) // GROUP * GROUP
     for i in range(GROUP):
         tail[i] = -np.inf
     for i in range(len(row) - whole):
-        tail[i] = row[whole + i]
+        tail[i] = row[uint64(whole + i)]
 
 
-@compiled
+@part
 def read_row(preds: Any, row: Any, out: Any) -> None:
     """Read a row of preds [N, C] as float32 or float64."""
     for c in range(preds.shape[1]):
-        out[c] = read(preds[row, c])
+        out[c] = read(preds[uint64(row), uint64(c)])

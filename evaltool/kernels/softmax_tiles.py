@@ -11,8 +11,9 @@ The top class is left out of the sums and not subtracted from them: all classes 
 from typing import Any
 
 import numpy as np
+from numpy import uint64  # of an index: a signed one may be negative and count from the end, which no loop would vectorise
 
-from evaltool.kernels.compiled import compiled
+from evaltool.kernels.compiled import inlined, part
 from evaltool.kernels.elementary import FURTHEST, SCALE, UNSCALE, exp_scaled, log32
 from evaltool.kernels.loading import keyed, order_key, read
 from evaltool.kernels.softmax_lanes import (
@@ -37,17 +38,17 @@ _SCALE_LOG = np.float32(56 * 0.6931471805599453)
 _SMALL = np.float32(1.1754943508222875e-38)
 
 
-@compiled
+@part
 def transpose_rows(preds: Any, start: Any, count: Any, lanes: Any) -> None:
     """Fill the tile with ``count`` rows of preds [N, C], as float32 or float64; -0 becomes 0."""
     tile = lanes.tile
     classes = preds.shape[1]
     for lane in range(count):
         for c in range(classes):
-            tile[c * LANES + lane] = read(preds[start + lane, c]) + _ZERO
+            tile[uint64(c * LANES + lane)] = read(preds[uint64(start + lane), uint64(c)]) + _ZERO
 
 
-@compiled
+@part
 def tile_sums(lanes: Any, classes: Any, probs: Any) -> None:
     """Fill in of each lane the top class, TOTAL, WARMTH, SQUARE, NEXT and PEAK; of probabilities LEAST too.
 
@@ -81,7 +82,7 @@ def tile_sums(lanes: Any, classes: Any, probs: Any) -> None:
         _least(lanes.tile, rows, classes)
 
 
-@compiled
+@part
 def _peaks(tile: Any, keys: Any, places: Any, classes: Any) -> None:
     for lane in range(LANES):
         keys[lane] = order_key(tile[lane])
@@ -89,24 +90,24 @@ def _peaks(tile: Any, keys: Any, places: Any, classes: Any) -> None:
     for c in range(1, classes):
         here = np.int32(c)
         for lane in range(LANES):
-            key = order_key(tile[c * LANES + lane])
+            key = order_key(tile[uint64(c * LANES + lane)])
             best = keys[lane]
             places[lane] = here if key > best else places[lane]
             keys[lane] = key if key > best else best
 
 
-@compiled
+@part
 def _least(tile: Any, rows: Any, classes: Any) -> None:
     for lane in range(LANES):
         rows[LEAST + lane] = tile[lane]
     for c in range(1, classes):
         for lane in range(LANES):
-            value = np.float64(tile[c * LANES + lane])
+            value = np.float64(tile[uint64(c * LANES + lane)])
             least = rows[LEAST + lane]
             rows[LEAST + lane] = value if value < least else least
 
 
-@compiled
+@part
 def _clear(sums: Any) -> None:
     for lane in range(LANES):
         sums[ODDS + lane] = _ZERO
@@ -115,13 +116,13 @@ def _clear(sums: Any) -> None:
         sums[TIES + lane] = _ZERO
 
 
-@compiled
+@part
 def _add_logits(tile: Any, at: Any, tops: Any, sums: Any) -> None:
     for lane in range(LANES):
         top = tops[lane]
         gap = sums[GAP + lane]
-        w0, h0, t0, gap = logit_terms(tile[at + lane], top, gap)
-        w1, h1, t1, gap = logit_terms(tile[at + LANES + lane], top, gap)
+        w0, h0, t0, gap = logit_terms(tile[uint64(at + lane)], top, gap)
+        w1, h1, t1, gap = logit_terms(tile[uint64(at + LANES + lane)], top, gap)
         sums[ODDS + lane] += w0 + w1
         sums[HEAT + lane] += h0 + h1
         sums[SQUARES + lane] += w0 * w0 + w1 * w1
@@ -129,14 +130,14 @@ def _add_logits(tile: Any, at: Any, tops: Any, sums: Any) -> None:
         sums[GAP + lane] = gap
 
 
-@compiled
+@part
 def _add_probs(tile: Any, at: Any, tops: Any, sums: Any) -> None:
     for lane in range(LANES):
         top = tops[lane]
         scale = np.float32(np.float64(SCALE) / np.float64(top))
         gap = sums[GAP + lane]
-        w0, h0, t0, gap = prob_terms(tile[at + lane], top, scale, gap)
-        w1, h1, t1, gap = prob_terms(tile[at + LANES + lane], top, scale, gap)
+        w0, h0, t0, gap = prob_terms(tile[uint64(at + lane)], top, scale, gap)
+        w1, h1, t1, gap = prob_terms(tile[uint64(at + LANES + lane)], top, scale, gap)
         sums[ODDS + lane] += w0 + w1
         sums[HEAT + lane] += h0 + h1
         sums[SQUARES + lane] += w0 * w0 + w1 * w1
@@ -144,7 +145,7 @@ def _add_probs(tile: Any, at: Any, tops: Any, sums: Any) -> None:
         sums[GAP + lane] = gap
 
 
-@compiled
+@inlined
 def logit_terms(value: Any, top: Any, gap: Any) -> Any:
     """Return 2^56 r and 2^56 r g (0 at gap 0), 1 at gap 0, and the smallest gap so far above 0; float32."""
     g = np.float32(top - value)
@@ -154,7 +155,7 @@ def logit_terms(value: Any, top: Any, gap: Any) -> Any:
     return w, w * near, _ZERO if beyond else _ONE, g if beyond and g < gap else gap
 
 
-@compiled
+@inlined
 def prob_terms(value: Any, top: Any, scale: Any, gap: Any) -> Any:
     """Return what ``logit_terms`` does of a probability; the gap is a difference of probabilities, scale 2^56 / top."""
     g = np.float32(top - value)
@@ -164,7 +165,7 @@ def prob_terms(value: Any, top: Any, scale: Any, gap: Any) -> Any:
     return w, heat, _ZERO if beyond else _ONE, g if beyond and g < gap else gap
 
 
-@compiled
+@part
 def _fold(sums: Any, rows: Any) -> None:
     for lane in range(LANES):
         ties = np.float64(sums[TIES + lane])
