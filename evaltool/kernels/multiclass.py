@@ -21,7 +21,7 @@ from evaltool.kernels.softmax_finish import (
 from evaltool.kernels.softmax_lanes import ENTROPY, LANES, MARGIN, OWN, P_LABEL, P_PRED, PLACE, STATUS, VALUE, lanes
 from evaltool.kernels.softmax_rows import GROUP, fill_tail, read_row, row_sums
 from evaltool.kernels.softmax_tiles import tile_sums, transpose_rows
-from evaltool.schema import KINDS
+from evaltool.schema import KINDS, OK
 
 TILE_CLASSES = 64  # up to so many, 64 rows are looked at together
 
@@ -78,7 +78,7 @@ class MulticlassKernel:
         common = (labels, self._job.ignore_index, self._kind, self._probs, self._job.tolerance, self._losses)
         if self._job.num_classes <= TILE_CLASSES:
             scratch = lanes(self._job.num_classes, dtype)
-            _score_tiles(given, *common, scratch, status, pred, values)
+            _score_tiles(given, *common, None if given.dtype == dtype else 1, scratch, status, pred, values)
         else:
             scratch = lanes(0, dtype)
             copy = aligned(0 if given.dtype == dtype else self._job.num_classes, dtype)
@@ -149,6 +149,7 @@ def _score_tiles(
     probs: Any,
     tolerance: Any,
     losses: Any,
+    coded: Any,
     scratch: Any,
     status: Any,
     pred: Any,
@@ -158,7 +159,7 @@ def _score_tiles(
     for start in range(0, len(preds), LANES):
         count = min(LANES, len(preds) - start)
         label_codes(labels, start, count, classes, ignore_index, scratch.codes)
-        transpose_rows(preds, start, count, scratch)
+        transpose_rows(preds, start, count, coded, scratch)
         for lane in range(count):
             scratch.rows[OWN + lane] = read(preds[uint64(start + lane), uint64(scratch.codes[lane])])
         tile_sums(scratch, classes, probs)
@@ -207,13 +208,20 @@ def _finish(
 ) -> None:
     finish(scratch, kind, tolerance)
     rows, codes = scratch.rows, scratch.codes
+    every = OK
     for lane in range(LANES):
         status[uint64(start + lane)] = codes[STATUS + lane]
+        every |= codes[STATUS + lane]
+    for lane in range(LANES):
         pred[uint64(start + lane)] = codes[PLACE + lane]
-    store(rows, P_LABEL, codes, values[0], start)
-    store(rows, P_PRED, codes, values[1], start)
-    store(rows, MARGIN, codes, values[2], start)
-    store(rows, ENTROPY, codes, values[3], start)
+    store(rows, P_LABEL, values[0], start)
+    store(rows, P_PRED, values[1], start)
+    store(rows, MARGIN, values[2], start)
+    store(rows, ENTROPY, values[3], start)
     for which in range(len(losses.kinds)):
         loss_values(rows, codes, losses, which)
-        store(rows, VALUE, codes, values[4 + which], start)
+        store(rows, VALUE, values[4 + which], start)
+    if every != OK:
+        for lane in range(LANES):
+            if codes[STATUS + lane] != OK:
+                values[:, start + lane] = np.nan

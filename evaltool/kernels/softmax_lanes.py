@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evaltool.kernels.loading import aligned
+from evaltool.kernels.transposition import LARGEST_SQUARE
 
 Array = np.ndarray[Any, Any]
 
@@ -47,9 +48,10 @@ CODES = 3 * LANES
 
 
 class Lanes(NamedTuple):
-    """Arrays of 64 softmaxes; C is the number of classes, made even."""
+    """Arrays of 64 softmaxes."""
 
-    tile: Array  # float32 or float64 [C * 64]: class by class, 64 lanes each
+    tile: Array  # float32 or float64 [classes * 64]: class by class, 64 lanes each
+    copy: Array  # the same dtype: 64 rows that cannot be used where they are
     tops: Array  # the same dtype [64], each lane's largest
     keys: Array  # int32 or int64 [64], ``order_key`` of it
     places: Array  # int32 [64], the first class that has it
@@ -59,16 +61,19 @@ class Lanes(NamedTuple):
 
 
 def lanes(num_classes: int, dtype: Any) -> Lanes:
-    """Return the scratch for tiles of some classes; all classes beyond are -inf."""
+    """Return the scratch for tiles of some classes."""
     wide = np.dtype(dtype) == np.float64
-    tile = aligned((num_classes + num_classes % 2) * LANES, dtype)
+    tile = aligned((-(-num_classes // LARGEST_SQUARE) * LARGEST_SQUARE + 1) * LANES, dtype)
     tile.fill(-np.inf)
+    copy = aligned(num_classes * LANES + LARGEST_SQUARE, dtype)
+    copy.fill(0.0)
     rows = aligned(ROWS, np.float64)
     rows.fill(0.0)
     codes = aligned(CODES, np.int64)
     codes.fill(0)
     return Lanes(
         tile,
+        copy,
         aligned(LANES, dtype),
         aligned(LANES, np.int64 if wide else np.int32),
         aligned(LANES, np.int32),
