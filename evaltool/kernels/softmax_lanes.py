@@ -14,6 +14,7 @@ from evaltool.kernels.transposition import LARGEST_SQUARE
 Array = np.ndarray[Any, Any]
 
 LANES = 64
+MOST_IN_TILES = 64  # classes up to which 64 rows are looked at together
 FOLD = 16  # classes whose float32 terms are summed before they go to a float64 sum
 
 # offsets in Lanes.sums, float32: the terms of a few classes
@@ -53,6 +54,7 @@ class Lanes(NamedTuple):
     tile: Array  # float32 or float64 [classes * 64]: class by class, 64 lanes each
     copy: Array  # the same dtype: 64 rows that cannot be used where they are
     tops: Array  # the same dtype [64], each lane's largest
+    owns: Array  # the same dtype [64], each lane's label's
     keys: Array  # int32 or int64 [64], ``order_key`` of it
     places: Array  # int32 [64], the first class that has it
     sums: Array  # float32
@@ -69,12 +71,15 @@ def lanes(num_classes: int, dtype: Any) -> Lanes:
     copy.fill(0.0)
     rows = aligned(ROWS, np.float64)
     rows.fill(0.0)
+    owns = aligned(LANES, dtype)
+    owns.fill(0.0)
     codes = aligned(CODES, np.int64)
     codes.fill(0)
     return Lanes(
         tile,
         copy,
         aligned(LANES, dtype),
+        owns,
         aligned(LANES, np.int64 if wide else np.int32),
         aligned(LANES, np.int32),
         aligned(SUMS, np.float32),

@@ -11,7 +11,9 @@ The top class is left out of the sums and not subtracted from them: all classes 
 from typing import Any
 
 import numpy as np
-from numpy import uint64  # of an index: a signed one may be negative and count from the end, which no loop would vectorise
+from numpy import (
+    uint64,
+)  # of an index: a signed one may be negative and count from the end, which no loop would vectorise
 
 from evaltool.kernels.compiled import inlined, part
 from evaltool.kernels.elementary import FURTHEST, SCALE, UNSCALE, exp_scaled, log32

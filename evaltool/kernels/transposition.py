@@ -29,7 +29,9 @@ def _square_size(numbers: Any) -> Any:
 
 
 @intrinsic
-def transposed_square(typingctx: Any, source: Any, at: Any, stride: Any, target: Any, to: Any, target_stride: Any) -> Any:
+def transposed_square(
+    typingctx: Any, source: Any, at: Any, stride: Any, target: Any, to: Any, target_stride: Any
+) -> Any:
     """Write to the rows of a square what stands in its columns; 16 x 16 numbers float32, 8 x 8 float64.
 
     Args:
