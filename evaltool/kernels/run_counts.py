@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from numpy import uint64
 
 from evaltool.block import count_shapes
 from evaltool.kernels.compiled import compiled, inlined
@@ -134,3 +135,11 @@ def octave_units(bits: Any) -> Any:
     octave = (bits >> 23) & 255
     units = (bits & 0x7FFFFF) | (min(octave, 1) << 23)
     return octave, (-units if bits < 0 else units)
+
+
+@inlined
+def count_value(sums: Any, c: Any, value: Any) -> None:
+    """Count a finite float32 among a class's sums by octave, int64 [C, 255]."""
+    octave, units = octave_units(np.int64(int_of_float(value)))
+    if octave < OCTAVES:
+        sums[uint64(c), uint64(octave)] += units

@@ -14,8 +14,8 @@ from evaltool.kernels.job import Array, KernelJob
 from evaltool.kernels.loading import aligned, as_read, read, working_dtype
 from evaltool.kernels.loss_table import loss_refusal
 from evaltool.kernels.multiclass import kernel_losses
-from evaltool.kernels.run_counts import RunCounts, octave_units
-from evaltool.kernels.sigmoid_tiles import calibrated, count_value
+from evaltool.kernels.run_counts import RunCounts, count_value, octave_units
+from evaltool.kernels.sigmoid_tiles import calibrated
 from evaltool.kernels.softmax_class_counts import ClassCounts, class_scratch, count_tile
 from evaltool.kernels.softmax_counts import tile_ranks
 from evaltool.kernels.softmax_finish import DICE, SQUARED_DICE, finish, label_codes, loss_values
@@ -36,6 +36,7 @@ from evaltool.kernels.softmax_lanes import (
     lanes,
 )
 from evaltool.kernels.softmax_tiles import tile_sums
+from evaltool.numerics.float_bits import OCTAVES
 from evaltool.schema import IGNORED, KINDS, OK
 
 AT_SMALLEST = 1.18e-38  # a p_label below has been raised to the smallest normal float32
@@ -369,8 +370,11 @@ def _false_of_probs(scratch: Any, c: Any) -> Any:
 def _count_values(scratch: Any, sums: Any, numbers: Any) -> None:
     for lane in range(LANES):
         if scratch.codes[STATUS + lane] == OK:
-            label = scratch.codes[LABEL + lane]
-            count_value(sums[label], numbers[label : label + 1], np.float32(scratch.rows[VALUE + lane]), 1)
+            label = uint64(scratch.codes[LABEL + lane])
+            octave, units = octave_units(np.int64(int_of_float(np.float32(scratch.rows[VALUE + lane]))))
+            if octave < OCTAVES:
+                sums[label, uint64(octave)] += units
+                numbers[label] += 1
 
 
 @part
@@ -440,5 +444,5 @@ def _dice(which: Any, losses: Any, every: Any, present: Any, sums: Any, counted:
         value /= classes if every else present
         total += value
         if counted:
-            count_value(class_sums[c], np.zeros(1, np.int64), np.float32(value), 1)
+            count_value(class_sums, c, np.float32(value))
     return total

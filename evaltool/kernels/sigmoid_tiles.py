@@ -1,8 +1,8 @@
 """A tile of sigmoids: up to 128 predictions of label 1 beside their labels, one lane each.
 
-Everything is computed in float64 and in loops over lanes, so that a lane's values depend on the lane alone.  ``doubles`` is
-the tile's scratch, float64 [DOUBLES * LANES], ``integers`` its integers, int32 [INTEGERS * LANES]; each name below is the row
-of one number per lane.
+Everything is computed in float64 and in loops over lanes, so that a lane's values depend on the lane alone.
+``doubles`` is the tile's scratch, float64 [DOUBLES * LANES], ``integers`` its integers, int32 [INTEGERS * LANES]; each
+name below is the row of one number per lane.
 """
 
 from typing import Any
@@ -81,7 +81,7 @@ def lane_fault(j: Any, label: Any, kind: Any, ignore_index: Any, doubles: Any) -
 
 @part
 def odds(kind: Any, doubles: Any, integers: Any) -> None:
-    """Find U, the log-odds against each lane's label, R, exp(-|U|), and MARGIN and CHOSEN as far as the kind decides."""
+    """Find U, the log-odds against each lane's label, R, exp(-|U|), the size of MARGIN, and CHOSEN."""
     if kind == PROBS:
         for j in range(LANES):
             p = min(max(doubles[PRED + j], 0.0), 1.0)
@@ -154,19 +154,32 @@ def loss_values(kind: Any, factors: Any, gammas: Any, doubles: Any, integers: An
         doubles[VALUE + j] = value if integers[VALID + j] == 1 else 0.0
 
 
-@inlined
-def count_value(sums: Any, numbers: Any, value: Any, sign: Any) -> None:
-    """Count a finite float32 in a class's sums [255], int64, and in their number [1]."""
-    octave, units = octave_units(np.int64(int_of_float(value)))
-    if octave < 255:
-        sums[octave] += sign * units
-        numbers[0] += sign
+@part
+def count_values(first: Any, step: Any, sign: Any, sums: Any, numbers: Any, doubles: Any, integers: Any) -> None:
+    """Count VALUE of the valid lanes by class.
+
+    Args:
+        first: the class of the first lane, if a lane is a class.
+        step: 1 if a lane is a class; 0 if its label is.
+        sign: -1 takes back what was counted.
+        sums: int64 [C, 255], the sums by octave.
+        numbers: int64 [C], how many they are of.
+        doubles: the tile.
+        integers: the tile.
+    """
+    for j in range(LANES):
+        if integers[VALID + j] == 1:
+            octave, units = octave_units(np.int64(int_of_float(np.float32(doubles[VALUE + j]))))
+            if octave < 255:
+                c = uint64(first + j if step == 1 else np.int64(integers[LABEL + j]))
+                sums[c, uint64(octave)] += sign * units
+                numbers[c] += sign
 
 
 @part
-def count_lane(
-    j: Any,
-    place: Any,
+def count_lanes(
+    first: Any,
+    step: Any,
     sign: Any,
     bins: Any,
     doubles: Any,
@@ -177,26 +190,28 @@ def count_lane(
     classwise: Any,
     confusion: Any,
 ) -> None:
-    """Count one lane, its class or 0 at ``place``; ``sign`` of -1 takes it back."""
-    one, chosen = integers[LABEL + j], integers[CHOSEN + j]
-    miss = np.float32(doubles[MISS + j])
-    octave, units = octave_units(np.int64(int_of_float(np.float32(miss * miss))))
-    brier[octave] += sign * units
-    brier[255] += sign
-    confusion[one, chosen] += sign
-    if len(top):
-        cell, units = calibrated(np.float32(doubles[P_PRED + j]))
-        top[cell, 0] += sign
-        top[cell, 1] += sign * (one == chosen)
-        top[cell, 2] += sign * units
-    if bins == 0:
-        return
-    log_odds = np.float32(-doubles[U + j] if one == 1 else doubles[U + j])
-    ranking[(2 * place + one) * bins + ranked(log_odds, bins)] += sign
-    cell, units = calibrated(np.float32(doubles[P_LABEL + j] if one == 1 else doubles[MISS + j]))
-    classwise[place, cell, 0] += sign
-    classwise[place, cell, 1] += sign * one
-    classwise[place, cell, 2] += sign * units
+    """Count the valid lanes, each at the class ``first + step * lane``; ``sign`` of -1 takes them back."""
+    for j in range(LANES):
+        if integers[VALID + j] == 1:
+            place = first + step * j
+            one, chosen = np.int64(integers[LABEL + j]), np.int64(integers[CHOSEN + j])
+            miss = np.float32(doubles[MISS + j])
+            octave, units = octave_units(np.int64(int_of_float(np.float32(miss * miss))))
+            brier[uint64(octave)] += sign * units
+            brier[255] += sign
+            confusion[uint64(place), uint64(one), uint64(chosen)] += sign
+            if len(top):
+                cell, units = calibrated(np.float32(doubles[P_PRED + j]))
+                top[uint64(cell), 0] += sign
+                top[uint64(cell), 1] += sign * (one == chosen)
+                top[uint64(cell), 2] += sign * units
+            if bins:
+                log_odds = np.float32(-doubles[U + j] if one == 1 else doubles[U + j])
+                ranking[uint64((2 * place + one) * bins + ranked(log_odds, bins))] += sign
+                cell, units = calibrated(np.float32(doubles[P_LABEL + j] if one == 1 else doubles[MISS + j]))
+                classwise[uint64(place), uint64(cell), 0] += sign
+                classwise[uint64(place), uint64(cell), 1] += sign * one
+                classwise[uint64(place), uint64(cell), 2] += sign * units
 
 
 @inlined

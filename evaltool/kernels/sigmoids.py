@@ -9,7 +9,7 @@ from evaltool.kernels.compiled import compiled, part
 from evaltool.kernels.job import Array, KernelJob
 from evaltool.kernels.loading import aligned, as_read
 from evaltool.kernels.loss_table import DICE, loss_refusal, loss_table
-from evaltool.kernels.run_counts import RunCounts
+from evaltool.kernels.run_counts import RunCounts, count_value
 from evaltool.kernels.sigmoid_tiles import (
     BAD_LABEL,
     BAD_PREDS,
@@ -29,8 +29,8 @@ from evaltool.kernels.sigmoid_tiles import (
     SOME_VALID,
     VALID,
     VALUE,
-    count_lane,
-    count_value,
+    count_lanes,
+    count_values,
     lane_fault,
     load,
     loss_values,
@@ -238,7 +238,9 @@ def _score_elements(
         count = min(LANES, len(labels) - start)
         load(preds, labels, start, count, given.kind, given.ignore_index, 0, doubles, integers)
         for j in range(count):
-            status[start + j] = lane_fault(j, labels[start + j], given.kind, given.ignore_index, doubles)
+            fault = lane_fault(j, labels[uint64(start + j)], given.kind, given.ignore_index, doubles)
+            status[uint64(start + j)] = fault
+            integers[VALID + j] = fault == OK
         odds(given.kind, doubles, integers)
         scores(doubles, integers)
         for j in range(count):
@@ -250,26 +252,25 @@ def _score_elements(
             if given.kinds[i] == DICE:
                 _element_dice(given.smooth[i], given.squared[i], doubles, integers)
             _store(count, VALUE, losses[i], start, doubles)
+            if counted:
+                count_values(0, 0, 1, tallies.class_sums[i], tallies.class_numbers[i], doubles, integers)
+        if counted:
+            _count(0, 0, 1, tallies, doubles, integers)
         for j in range(count):
-            if status[start + j] != 0:
+            if status[start + j] != OK:
                 pred[start + j] = -1
                 values[:, start + j] = np.nan
                 losses[:, start + j] = np.nan
-            elif counted:
+            else:
                 clamped += given.kind == PROBS and doubles[P_LABEL + j] < AT_SMALLEST
-                _count(j, 0, 1, tallies, doubles, integers)
-                one = integers[LABEL + j]
-                for i in range(len(losses)):
-                    sums, numbers = tallies.class_sums[i, one], tallies.class_numbers[i, one : one + 1]
-                    count_value(sums, numbers, losses[i, start + j], 1)
     return clamped
 
 
 @part
-def _count(j: Any, place: Any, sign: Any, tallies: Any, doubles: Any, integers: Any) -> None:
-    count_lane(
-        j,
-        place,
+def _count(first: Any, step: Any, sign: Any, tallies: Any, doubles: Any, integers: Any) -> None:
+    count_lanes(
+        first,
+        step,
         sign,
         tallies.bins,
         doubles,
@@ -278,7 +279,7 @@ def _count(j: Any, place: Any, sign: Any, tallies: Any, doubles: Any, integers: 
         tallies.top,
         tallies.ranking,
         tallies.classwise,
-        tallies.confusion[place],
+        tallies.confusion,
     )
 
 
@@ -336,7 +337,7 @@ def _score_samples(
             scores(doubles, integers)
             _add_tile(start, count, given, classes, sums, values[i], facts[i], parts, doubles, integers)
             if counted:
-                _count_tile(start, count, 1, given, tallies, classes, doubles, integers)
+                _count_tile(start, 1, given, tallies, classes, doubles, integers)
             end = start + LANES
         status[i] = _status(seen)
         if status[i] == 0:
@@ -347,7 +348,7 @@ def _score_samples(
             for start in range(0, min(end, labels.shape[1]), LANES):
                 count = min(LANES, labels.shape[1] - start)
                 _fill(preds[i], labels[i], start, count, given, 2 if classes else 0, doubles, integers)
-                _count_tile(start, count, -1, given, tallies, classes, doubles, integers)
+                _count_tile(start, -1, given, tallies, classes, doubles, integers)
 
 
 @part
@@ -383,18 +384,17 @@ def _add_tile(
     integers: Any,
 ) -> None:
     """Add a tile to what is known of its sample; every lane of it can be scored."""
-    right, ones, chosen, both = 0, 0, 0, 0
+    right, ones, chosen, both, valid, raised = 0, 0, 0, 0, 0, 0
     for j in range(LANES):
-        valid, one, top = integers[VALID + j], integers[LABEL + j], integers[CHOSEN + j]
-        facts[N_VALID] += valid
-        right += valid & (one == top)
-        ones += valid & one
-        chosen += valid & top
-        both += valid & one & top
-    valid = 0
-    for j in range(LANES):
-        valid += integers[VALID + j]
-        facts[CLAMPED] |= (integers[VALID + j] == 1) & (doubles[P_LABEL + j] < AT_SMALLEST)
+        here, one, top = integers[VALID + j], integers[LABEL + j], integers[CHOSEN + j]
+        valid += here
+        right += here * (one == top)
+        ones += here * one
+        chosen += here * top
+        both += here * one * top
+        raised += here * (doubles[P_LABEL + j] < AT_SMALLEST)
+    facts[N_VALID] += valid
+    facts[CLAMPED] |= raised > 0
     facts[N_RIGHT] += right
     facts[PAIRS] += valid - ones - chosen + both
     facts[PAIRS + 1] += chosen - both
@@ -454,22 +454,14 @@ def _keep_parts(start: Any, count: Any, given: Any, parts: Any, doubles: Any, in
 
 
 @part
-def _count_tile(
-    start: Any, count: Any, sign: Any, given: Any, tallies: Any, classes: Any, doubles: Any, integers: Any
-) -> None:
-    for j in range(count):
-        if integers[VALID + j] == 1:
-            place = start + j if classes else 0
-            _count(j, place, sign, tallies, doubles, integers)
+def _count_tile(start: Any, sign: Any, given: Any, tallies: Any, classes: Any, doubles: Any, integers: Any) -> None:
+    step = 1 if classes else 0
+    _count(start * step, step, sign, tallies, doubles, integers)
     for loss in range(len(given.kinds)):
-        if given.kinds[loss] == DICE:
-            continue
-        loss_values(given.kinds[loss], given.factors[loss], given.gammas[loss], doubles, integers)
-        for j in range(count):
-            if integers[VALID + j] == 1:
-                place = start + j if classes else np.int64(integers[LABEL + j])
-                numbers = tallies.class_numbers[loss, place : place + 1]
-                count_value(tallies.class_sums[loss, place], numbers, np.float32(doubles[VALUE + j]), sign)
+        if given.kinds[loss] != DICE:
+            loss_values(given.kinds[loss], given.factors[loss], given.gammas[loss], doubles, integers)
+            sums, numbers = tallies.class_sums[loss], tallies.class_numbers[loss]
+            count_values(start * step, step, sign, sums, numbers, doubles, integers)
 
 
 @part
@@ -502,12 +494,12 @@ def _finish_sample(
         if not counted:
             continue
         if not classes:
-            count_value(tallies.class_sums[loss, 1], np.zeros(1, np.int64), losses[loss, i], 1)
+            count_value(tallies.class_sums[loss], 1, losses[loss, i])
             continue
-        every = parts.shape[1]
+        every, class_sums = parts.shape[1], tallies.class_sums[loss]
         for c in range(every):
             part_of_c = np.float32((parts[loss, c, 0] + smooth / every) / size if size != 0.0 else 0.0)
-            count_value(tallies.class_sums[loss, c], np.zeros(1, np.int64), part_of_c, 1)
+            count_value(class_sums, c, part_of_c)
 
 
 @part

@@ -1,7 +1,7 @@
-"""What a thread counts of softmaxes it has scored: whole numbers that add up over threads, in the layout of a run's state.
+"""What a thread counts of softmaxes it has scored: whole numbers that add up over threads, as a run's state has them.
 
-Of each row that is ok: its losses (histogram, octaves, at which class), label and prediction, how sure the prediction was,
-Brier's term, the label's rank.  ``softmax_class_counts`` counts its classes.
+Of each row that is ok: its losses (histogram, octaves, at which class), label and prediction, how sure the prediction
+was, Brier's term, the label's rank.  ``softmax_class_counts`` counts its classes.
 """
 
 from collections.abc import Sequence

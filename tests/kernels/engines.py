@@ -11,6 +11,7 @@ from evaltool.catalogue.entries import CATALOGUE
 from evaltool.engines.torch_ import TorchEngine
 from evaltool.kernels.job import KernelJob, KernelLoss
 from evaltool.run.state import State
+from evaltool.schema import is_softmax
 
 
 def kernel_loss(column: str, name: str, **given: Any) -> KernelLoss:
@@ -31,13 +32,17 @@ def multiclass_job(
 
 
 def torch_scores(job: KernelJob, preds: Any, labels: Any) -> tuple[Any, dict[str, Any], dict[str, Any]]:
-    """Return status, columns and the state's arrays of preds, of which uint16 is bfloat16, as the torch engine has them."""
+    """Return status, columns and the state's arrays as the torch engine has them; preds of uint16 are bfloat16."""
     modules = {}
     for loss in job.losses:
         entry = CATALOGUE[loss.name]
         given = {name: value for name, value in loss.parameters.items() if value is not None}
+        if loss.name == "dice":
+            given["activation"] = "softmax" if is_softmax(job.task, job.foreground) else "sigmoid"
         module = getattr(evaltool.losses, entry.class_name)
-        modules[loss.column] = module(**given, ignore_index=job.ignore_index, preds_are=job.preds_are)
+        if job.task != "regression":
+            given |= {"ignore_index": job.ignore_index, "preds_are": job.preds_are}
+        modules[loss.column] = module(**given)
     engine = TorchEngine(
         task=job.task,
         preds_are=job.preds_are,
@@ -48,6 +53,7 @@ def torch_scores(job: KernelJob, preds: Any, labels: Any) -> tuple[Any, dict[str
         tolerance=job.tolerance,
         ignore_index=job.ignore_index,
         losses=modules,
+        two_classes=[loss.column for loss in job.losses if job.foreground and loss.name in ("ce", "focal")],
         device=torch.device("cpu"),
     )
     given = torch.from_numpy(preds.copy())
