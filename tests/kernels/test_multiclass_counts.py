@@ -1,4 +1,4 @@
-"""What the kernel of softmax rows counts: the run's own counts of its columns, and the torch engine's of the classes."""
+"""What the kernel of softmax rows counts: of its columns as the run does, of the classes as the torch engine does."""
 
 import numpy as np
 import pytest
