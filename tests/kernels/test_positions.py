@@ -189,11 +189,8 @@ def test_extreme_logits_match_the_oracle(task):
     labels = np.tile([0, 1], len(x) // 2)
     shape = (-1,) if task == "binary" else (len(x), 1, 1)
     x, labels = x.reshape(shape), labels.reshape(shape)
-    losses = (
-        kernel_loss("bce", "bce"),
-        kernel_loss("dice", "dice"),
-        *tuple(kernel_loss(f"f{i}", "binary-focal", gamma=gamma) for i, gamma in enumerate(oracle.GAMMAS)),
-    )
+    focals = [kernel_loss(f"f{i}", "binary-focal", gamma=gamma) for i, gamma in enumerate(oracle.GAMMAS)]
+    losses = (kernel_loss("bce", "bce"), kernel_loss("dice", "dice"), *focals)
     job = job_of(task, losses=losses)
     status, columns = KERNELS[task](job).score(x, labels)
     assert (status == OK).all()
