@@ -9,12 +9,13 @@ PACKAGE = Path(__file__).parent.parent / "evaltool"
 
 FLOORS = [
     {"errors", "schema", "numerics"},
+    {"block"},
     {
         "partial_files",
         "run_lengths",
         "spreadsheets",
         "cvat_shapes",
-        "block",
+        "kernels",
         "losses",
         "metrics",
         "weights",
@@ -31,7 +32,7 @@ FLOORS = [
 ]
 # what starts the program or is the public face stands above all
 TOP = {"__init__", "__main__"}
-HEAVY = {"torch", "numpy", "pyarrow", "rich", "sklearn", "pandas", "duckdb", "onnx", "onnxruntime"}
+HEAVY = {"torch", "numpy", "pyarrow", "rich", "sklearn", "pandas", "duckdb", "numba", "onnx", "onnxruntime"}
 
 
 def floor_of(unit: str) -> int:

@@ -28,6 +28,7 @@ Machine
 Packages
   torch            2.13.0, built with CUDA 13.0
   click            1.0
+  numba            1.0
   numpy            1.0
   pyarrow          1.0
   rich             1.0
@@ -40,6 +41,7 @@ ONNX Runtime's providers
   CPUExecutionProvider   works
 
 Engines
+  fused        cpu
   torch        cpu, cuda:0
   torchscript  cpu, cuda:0
   onnxruntime  cpu, cuda
@@ -124,7 +126,7 @@ def test_the_doctor_sees_this_machine(cli):
     assert found["evaltool"] == evaltool.__version__
     assert found["torch"]["error"] is None
     assert found["packages"]["numpy"]["version"]
-    assert {row["engine"]: row["devices"][0] for row in found["engines"][:2]} == {"torch": "cpu", "torchscript": "cpu"}
+    assert {row["engine"]: row["devices"][0] for row in found["engines"][:2]} == {"fused": "cpu", "torch": "cpu"}
     assert result.exit_code == bool(found["problems"])
     assert result.stderr == ""
 

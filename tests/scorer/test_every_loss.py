@@ -120,7 +120,7 @@ def test_a_sample_without_a_finite_value_counts_in_no_class():
 @pytest.mark.parametrize("name", [name for name in CATALOGUE if is_given(name, "foreground")])
 def test_module_of_one_foreground_class_is_given_what_its_spec_is_given(name):
     preds, labels = problem("foreground")
-    spec = evaltool.score(preds, labels, losses=[name])
+    spec = evaltool.score(preds, labels, losses=[name], engine="torch")
     parameters = spec.manifest["losses"][0]["parameters"]
     module = evaltool.score(preds, labels, losses=[loss_class(name)(**parameters)])
     column = name.replace("-", "_")

@@ -124,12 +124,12 @@ def test_filled_in_weights_weigh_the_values():
     preds, labels = problem("multiclass")
     scores = evaltool.score(preds, labels, losses=["focal:alpha=balanced"])
     tensors = torch.from_numpy(preds), torch.from_numpy(labels)
-    np.testing.assert_array_equal(scores["focal"], FocalLoss(alpha=weights(MULTICLASS))(*tensors))
+    np.testing.assert_allclose(scores["focal"], FocalLoss(alpha=weights(MULTICLASS))(*tensors), rtol=1e-5)
     preds, labels = problem("multilabel")
     scores = evaltool.score(preds, labels, losses=["binary-focal:alpha=balanced"])
     tensors = torch.from_numpy(preds), torch.from_numpy(labels)
     np.testing.assert_allclose(
-        scores["binary_focal"], BinaryFocalLoss(alpha=weights(BOTH))(*tensors), rtol=1e-6
+        scores["binary_focal"], BinaryFocalLoss(alpha=weights(BOTH))(*tensors), rtol=1e-5
     )  # the mean of the map is taken in another order
 
 
