@@ -15,6 +15,7 @@ FLOORS = [
         "block",
         "losses",
         "metrics",
+        "triton_kernels",
         "weights",
         "readers",
         "artifacts",
