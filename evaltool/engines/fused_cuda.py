@@ -1,7 +1,7 @@
 """The engine ``fused`` on a GPU: Triton kernels that compute every column of a block in one read of it."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +12,11 @@ from torch import Tensor
 from evaltool.block import Array, Block
 from evaltool.engines.class_losses import class_sums, part_sums
 from evaltool.engines.modules import ModuleEngine, Run, counted, to_device, whole_labels
+from evaltool.engines.staging import staged_blocks
 from evaltool.errors import EvaltoolError
 from evaltool.metrics import Scorecard
 from evaltool.numerics.elementary import at_smallest
+from evaltool.readers import Rows
 from evaltool.schema import BAD_LABEL, OK
 from evaltool.triton_kernels.task import kernel_task, refusal
 
@@ -69,6 +71,10 @@ class FusedCudaEngine(ModuleEngine):
 
     def _prepared(self, card: Scorecard) -> Run:
         return card
+
+    def staged(self, preds: Rows, labels: Rows, batch_size: int | None) -> Iterator[tuple[int, int, Any, Any]]:
+        """Yield the first row, the end, predictions and labels of blocks, in order, on the engine's device."""
+        return staged_blocks(preds, labels, self._device, batch_size)
 
     @torch.inference_mode()
     def score(self, preds: Any, labels: Any) -> Block:

@@ -3,11 +3,12 @@
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
 from evaltool.block import Block
-from evaltool.engines import Engine
+from evaltool.engines import Engine, Staging
 from evaltool.errors import EvaltoolError
 from evaltool.readers import Rows
 
@@ -24,12 +25,12 @@ def scored_blocks(preds: Rows, labels: Rows, engine: Engine, batch_size: int | N
     row = max(1, int(np.prod(preds.shape[1:], dtype=np.int64)))
     step = min(n, batch_size or max(1, min(BLOCK_ROWS, BLOCK_NUMBERS // row)))
     starts = range(0, n, step)
+    stops = [min(start + step, n) for start in starts]
     workers = min(engine.workers, len(starts), max(1, NUMBERS_AT_WORK // (step * row)))
 
-    def scored(start: int) -> tuple[int, Block]:
-        stop = min(start + step, n)
+    def scored(start: int, stop: int, given: tuple[Any, Any] | None = None) -> tuple[int, Block]:
         try:
-            return start, engine.score(preds.read(start, stop), labels.read(start, stop))
+            return start, engine.score(*(given or (preds.read(start, stop), labels.read(start, stop))))
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -38,14 +39,18 @@ def scored_blocks(preds: Rows, labels: Rows, engine: Engine, batch_size: int | N
                 f"  Pass a smaller --batch-size than {stop - start}."
             ) from error
 
+    if isinstance(engine, Staging):
+        for start, stop, *block in engine.staged(preds, labels, batch_size):
+            yield scored(start, stop, (block[0], block[1]))
+        return
     if workers == 1:
-        yield from map(scored, starts)
+        yield from map(scored, starts, stops)
         return
     pool = ThreadPoolExecutor(workers, initializer=engine.enter_thread)
     try:
         at_work: deque[Future[tuple[int, Block]]] = deque()
-        for start in starts:
-            at_work.append(pool.submit(scored, start))
+        for start, stop in zip(starts, stops, strict=True):
+            at_work.append(pool.submit(scored, start, stop))
             if len(at_work) > workers:
                 yield at_work.popleft().result()
         while at_work:

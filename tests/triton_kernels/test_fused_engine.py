@@ -15,7 +15,9 @@ from evaltool.losses import (
     FocalLoss,
     OneVsAllFocalLoss,
 )
+from evaltool.readers import open_labels, open_preds
 from evaltool.schema import OK
+from evaltool.scorer.blocks import scored_blocks
 from tests.triton_kernels.running import DEVICE, assert_near, kernels_run
 
 pytestmark = kernels_run
@@ -135,6 +137,23 @@ def test_one_foreground_class(rng, axis):
     losses = {"bce": BinaryCrossEntropyLoss(), "dice": DiceLoss(activation="sigmoid"), "ce": CrossEntropyLoss()}
     pair = engines(losses, task="segmentation", num_classes=2, foreground=True, two=("ce",))
     assert_same_blocks(*pair, preds, labels)
+
+
+def test_a_file_in_blocks_is_the_whole_array(rng, tmp_path):
+    preds = rng.normal(0, 5, (95, 5)).astype(np.float16)
+    labels = rng.integers(-1, 5, 95)
+    np.save(tmp_path / "preds.npy", preds)
+    np.save(tmp_path / "labels.npy", labels)
+    fused, torch_engine = engines(DEFAULTS)
+    rows = open_preds(tmp_path / "preds.npy"), open_labels(tmp_path / "labels.npy")
+    blocks = list(scored_blocks(*rows, fused, 20))
+    assert [start for start, _ in blocks] == [0, 20, 40, 60, 80]
+    whole = torch_engine.score(preds, labels)
+    assert np.concatenate([block.status for _, block in blocks]).tolist() == whole.status.tolist()
+    for name in ("ce", "dice", "p_label", "margin"):
+        values = np.concatenate([block.columns[name] for _, block in blocks])
+        ok = whole.status == OK
+        assert_near(torch.from_numpy(values[ok]), torch.from_numpy(whole.columns[name][ok]), name)
 
 
 def test_what_no_kernel_has_is_refused_by_name():
