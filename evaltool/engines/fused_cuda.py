@@ -146,7 +146,7 @@ class FusedCudaEngine(ModuleEngine):
                 columns[name] = columns[name].astype(np.int64)
         for name in self._columns:
             columns[name] = np.where(ok, columns[name], np.float32(np.nan))
-        block = Block(host["status"].astype(np.int8), columns, np.zeros((2, 0), np.int64))
+        block = Block(host["status"].astype(np.int8), columns)
         block.bad_labels = self._bad_labels(given[status == BAD_LABEL])
         return block
 

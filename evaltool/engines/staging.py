@@ -15,7 +15,7 @@ from torch import Tensor
 
 from evaltool.block import Array
 from evaltool.engines.ring import Ring
-from evaltool.readers import Rows, peek
+from evaltool.readers import Rows, borrowed, peek
 
 SLOTS = 3  # one is read into, one is copied from, one waits
 READERS = 2  # threads; one alone copies no faster than a core does
@@ -96,7 +96,10 @@ def staged_blocks(
 
     def fill(slot: HostSlot, number: int) -> tuple[Tensor, Tensor]:
         start, stop = bounds[number]
-        return slot.preds.filled(preds.read(start, stop)), slot.labels.filled(labels.read(start, stop))
+        given = slot.preds.filled(borrowed(preds, start, stop))
+        # bfloat16 of a file comes as its bits
+        given = given.view(torch.bfloat16) if given.dtype == torch.uint16 else given
+        return given, slot.labels.filled(borrowed(labels, start, stop))
 
     pinned = device.type == "cuda"
     slots = [HostSlot(HostBuffer(pinned=pinned), HostBuffer(pinned=pinned)) for _ in range(SLOTS)]
