@@ -79,13 +79,13 @@ def test_columns_are_those_of_pytorch(classes, kind, dtype):
         assert_near(got[name][ok], expected[name][ok], name)
 
 
-GRID_ROWS = [row for c in (2, 3) for row in itertools.product(oracle.GRID, repeat=c) if c == 2 or sum(row) >= 1e4]
+GRID_ROWS = [row for c in (2, 3) for row in list(itertools.product(oracle.GRID, repeat=c))[:: 3 if c == 2 else 13]]
 
 
 @pytest.mark.parametrize("wide", [False, True], ids=["narrow", "wide"])
 @pytest.mark.parametrize("classes", [2, 3])
 def test_logits_from_both_tails_match_the_oracle(classes, wide):
-    rows = [row for row in GRID_ROWS if len(row) == classes][::3]
+    rows = [row for row in GRID_ROWS if len(row) == classes]
     truth = [oracle.softmax(row) for row in rows]
     preds = torch.tensor(rows, dtype=torch.float32)
     if wide:  # masked classes beside them
