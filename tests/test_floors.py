@@ -18,6 +18,7 @@ FLOORS = [
         "kernels",
         "losses",
         "metrics",
+        "triton_kernels",
         "weights",
         "readers",
         "artifacts",

@@ -1,5 +1,5 @@
 """What computes scores: blocks of rows in, columns and counts out."""
 
-from evaltool.engines.base import Engine
+from evaltool.engines.base import Engine, Staging
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "Staging"]

@@ -1,8 +1,10 @@
 """The interface of an engine."""
 
-from typing import Any, Protocol
+from collections.abc import Iterator
+from typing import Any, Protocol, runtime_checkable
 
 from evaltool.block import Array, Block
+from evaltool.readers import Rows
 
 
 class Engine(Protocol):
@@ -25,3 +27,11 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Give back what the engine holds."""
+
+
+@runtime_checkable
+class Staging(Protocol):
+    """An engine that takes its rows to a device itself."""
+
+    def staged(self, preds: Rows, labels: Rows, batch_size: int | None) -> Iterator[tuple[int, int, Any, Any]]:
+        """Yield the first row, the end, predictions and labels of blocks, in order, on the engine's device."""

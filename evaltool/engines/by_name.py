@@ -6,6 +6,7 @@ from evaltool.engines.modules import ModuleEngine
 
 # imported when asked for: each brings a runtime of its own
 PLACES = {
+    "fused": ("fused_cuda", "FusedCudaEngine"),  # on a GPU
     "torch": ("torch_", "TorchEngine"),
     "torchscript": ("torchscript", "TorchScriptEngine"),
     "onnxruntime": ("onnxruntime_", "OnnxRuntimeEngine"),

@@ -130,8 +130,8 @@ class ModuleEngine:
     @torch.inference_mode()
     def score(self, preds: Any, labels: Any) -> Block:
         """Return the scores of preds [n, ...] and labels [n, ...]."""
-        preds = _tensor(preds, self._device)
-        labels = self._labels(_tensor(labels, self._device))
+        preds = to_device(preds, self._device)
+        labels = self._labels(to_device(labels, self._device))
         # one label per sample may come as a column
         if self.task in ("multiclass", "binary", "regression") and labels.dim() == 2 and labels.size(1) == 1:
             labels = labels.squeeze(1)
@@ -154,7 +154,7 @@ class ModuleEngine:
         if "pred_map" in outputs:
             block.confusion = self._map_confusion(labels[ok], outputs["pred_map"][ok])
         elif "pred" in outputs and self.task != "regression":
-            block.confusion = _counted(outputs["label"][ok] * self.num_classes + outputs["pred"][ok])
+            block.confusion = counted(outputs["label"][ok] * self.num_classes + outputs["pred"][ok])
         every = bool(ok.all())
         given = preds, labels, outputs.get("pred_map", outputs.get("pred"))
         if not every:
@@ -190,7 +190,7 @@ class ModuleEngine:
         if labels.is_floating_point():
             if self.soft_labels or self.task in ("binary", "multilabel"):
                 return labels.to(torch.float64) if labels.dtype == torch.float64 else labels.to(torch.float32)
-            return _integers(labels)
+            return whole_labels(labels)
         if labels.dtype == torch.uint64:
             signed = labels.view(torch.int64)
             return signed.masked_fill(signed < 0, NO_LABEL)
@@ -203,8 +203,8 @@ class ModuleEngine:
         top = self.num_classes - 1 if self._softmax else 1
         labels = labels[(labels != self.ignore_index) & ~((labels >= 0) & (labels <= top))]
         if labels.is_floating_point():
-            labels = _integers(labels)
-        return _counted(labels)
+            labels = whole_labels(labels)
+        return counted(labels)
 
     def _label_column(self, column: Array, labels: Tensor, ok: Tensor) -> Array:
         if not labels.is_floating_point() or self.task == "regression":
@@ -245,9 +245,9 @@ class ModuleEngine:
         valid = labels != self.ignore_index
         if self.task == "multilabel":
             classes = torch.arange(labels.size(1), device=labels.device).expand_as(pred)
-            return _counted((classes * 4 + (labels > 0.5).to(torch.int64) * 2 + pred)[valid])
+            return counted((classes * 4 + (labels > 0.5).to(torch.int64) * 2 + pred)[valid])
         pred = pred.reshape(labels.shape)
-        return _counted((labels * self.num_classes + pred)[valid])
+        return counted((labels * self.num_classes + pred)[valid])
 
     def _map_class_sums(self, values: Tensor, labels: Tensor, valid: Tensor) -> tuple[Array, Array]:
         if self.task == "multilabel":
@@ -286,18 +286,20 @@ def _one_per_sample(column: str, values: Any, count: int) -> Tensor:
     return values.to(torch.float32)
 
 
-def _tensor(block: Any, device: torch.device) -> Tensor:
+def to_device(block: Any, device: torch.device) -> Tensor:
+    """Return a block, array or tensor, as a tensor on a device."""
     if isinstance(block, Tensor):
         return block.to(device)
     return torch.from_numpy(np.ascontiguousarray(block)).to(device)
 
 
-def _integers(labels: Tensor) -> Tensor:
+def whole_labels(labels: Tensor) -> Tensor:
     """Return float labels as int64; NO_LABEL where they hold none."""
     whole = labels.isfinite() & (labels == labels.floor()) & (labels.abs() < 2.0**62)
     return torch.where(whole, labels, 0).to(torch.int64).masked_fill(~whole, NO_LABEL)
 
 
-def _counted(keys: Tensor) -> Array:
+def counted(keys: Tensor) -> Array:
+    """Return distinct keys and how often each occurs, int64 [2, k]."""
     found, counts = torch.unique(keys.reshape(-1), return_counts=True)
     return np.stack([found.cpu().numpy(), counts.cpu().numpy()]).astype(np.int64)

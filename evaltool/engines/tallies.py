@@ -30,7 +30,8 @@ from evaltool.numerics.positions import by_sample, class_positions, same_shape, 
 from evaltool.schema import is_softmax
 
 Array = np.ndarray[Any, Any]
-PIECE_NUMBERS = 1 << 16  # classes times positions looked at together, which stay in a core's cache
+# classes times positions looked at together: they stay in a core's cache; a GPU has to be kept busy
+PIECE_NUMBERS, PIECE_NUMBERS_ON_GPU = 1 << 16, 1 << 23
 
 
 class Tallies:
@@ -70,7 +71,7 @@ class Tallies:
         shares = labels.dim() == preds.dim()
         preds = working_precision(preds).unsqueeze(-1).flatten(2)
         place = preds.argmax(1) if pred is None else by_sample(pred)
-        for samples in _steps(len(preds), preds.size(1) * preds.size(2)):
+        for samples in _steps(len(preds), preds.size(1) * preds.size(2), preds):
             self._count_softmax(count, preds[samples], place[samples], labels[samples], shares)
         return count.all()
 
@@ -90,7 +91,7 @@ class Tallies:
         count.top_label(probs if every else probs[valid], right if every else right[valid])
         wrong = ~right if every else ~right & valid
         count.first_ranks(right if every else right & valid)
-        for places in _steps(preds.size(2), len(preds) * preds.size(1)):
+        for places in _steps(preds.size(2), len(preds) * preds.size(1), preds):
             if bool(wrong[:, places].any()):
                 count.ranks(preds[..., places], given[:, places], wrong[:, places])
             if "ranking" in self._shapes:
@@ -108,7 +109,7 @@ class Tallies:
             classes = torch.arange(labels.size(1), device=ones.device).to(ones.dtype).expand_as(labels).reshape(-1)
         preds = preds.reshape(-1)
         every = bool(valid.all())
-        for part in _steps(len(ones), 1):
+        for part in _steps(len(ones), 1, ones):
             here = part if every else torch.arange(len(ones), device=ones.device)[part][valid[part]]
             chances = sigmoid_chances(preds[here], self._kind)
             one = ones[here] > 0.5
@@ -208,8 +209,8 @@ def _counted(places: Tensor, size: int) -> Array:
     return counts
 
 
-def _steps(count: int, numbers: int) -> Iterator[slice]:
+def _steps(count: int, numbers: int, where: Tensor) -> Iterator[slice]:
     """Yield slices of as many of ``count`` things of so many numbers each as are looked at together."""
-    step = max(1, PIECE_NUMBERS // numbers)
+    step = max(1, (PIECE_NUMBERS_ON_GPU if where.is_cuda else PIECE_NUMBERS) // numbers)
     for start in range(0, count, step):
         yield slice(start, start + step)

@@ -9,7 +9,7 @@ import numpy as np
 
 from evaltool.block import Block
 from evaltool.devices import is_out_of_memory
-from evaltool.engines import Engine
+from evaltool.engines import Engine, Staging
 from evaltool.errors import EvaltoolError
 from evaltool.readers import Rows, borrowed
 
@@ -24,29 +24,32 @@ def scored_blocks(preds: Rows, labels: Rows, engine: Engine, batch_size: int | N
     row = max(1, int(np.prod(preds.shape[1:], dtype=np.int64)))
     step = min(n, batch_size or max(1, min(BLOCK_ROWS, BLOCK_NUMBERS // row)))
     starts = range(0, n, step)
+    stops = [min(start + step, n) for start in starts]
     read = borrowed if engine.borrows else _read
     workers = min(engine.workers, len(starts), max(1, NUMBERS_AT_WORK // (step * row)))
 
-    def scored(start: int) -> tuple[int, Block]:
-        stop = min(start + step, n)
+    def scored(start: int, stop: int, given: tuple[Any, Any] | None = None) -> tuple[int, Block]:
         try:
-            return start, engine.score(read(preds, start, stop), read(labels, start, stop))
+            return start, engine.score(*(given or (read(preds, start, stop), read(labels, start, stop))))
         except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise EvaltoolError(
-                f"out of memory\n  rows {start} to {stop} of {preds.name} on {engine.device}\n"
-                f"  Pass a smaller --batch-size than {stop - start}."
-            ) from error
+            raise _told(error, preds, start, stop, engine) from error
 
+    if isinstance(engine, Staging):
+        start = stop = 0
+        try:
+            for start, stop, *block in engine.staged(preds, labels, batch_size):
+                yield scored(start, stop, (block[0], block[1]))
+        except (MemoryError, RuntimeError) as error:
+            raise _told(error, preds, stop, n, engine) from error
+        return
     if workers == 1:
-        yield from map(scored, starts)
+        yield from map(scored, starts, stops)
         return
     pool = ThreadPoolExecutor(workers, initializer=engine.enter_thread)
     try:
         at_work: deque[Future[tuple[int, Block]]] = deque()
-        for start in starts:
-            at_work.append(pool.submit(scored, start))
+        for start, stop in zip(starts, stops, strict=True):
+            at_work.append(pool.submit(scored, start, stop))
             if len(at_work) > workers:
                 yield at_work.popleft().result()
         while at_work:
@@ -57,3 +60,13 @@ def scored_blocks(preds: Rows, labels: Rows, engine: Engine, batch_size: int | N
 
 def _read(rows: Rows, start: int, stop: int) -> Any:
     return rows.read(start, stop)
+
+
+def _told(error: Exception, preds: Rows, start: int, stop: int, engine: Engine) -> Exception:
+    """Return the error to raise for one that a block of rows ended with."""
+    if not is_out_of_memory(error):
+        return error
+    return EvaltoolError(
+        f"out of memory\n  rows {start} to {stop} of {preds.name} on {engine.device}\n"
+        f"  Pass a smaller --batch-size than {stop - start}."
+    )

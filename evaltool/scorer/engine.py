@@ -64,9 +64,9 @@ def open_engine(
     if weights is not None and unweighted:
         watcher.warned(f"class weights do not apply to {', '.join(unweighted)}")
     job = _kernel_job(decision, columns, options.ignore_index)
-    why = _hindrance(job, decision, columns, labels) if on_cpu else "it computes on the CPU alone"
-    name = _chosen(options.engine, why, on_cpu, watcher)
-    if name == "fused":
+    why = _hindrance(job, decision, columns, labels) if on_cpu else _hindrance_on_gpu(device, decision, columns)
+    name = _chosen(options.engine, why, watcher)
+    if name == "fused" and on_cpu:
         return _fused(job, decision, watcher), columns
     return _of_modules(name, device, decision, columns, options.ignore_index, watcher), columns
 
@@ -96,13 +96,26 @@ def _hindrance(job: KernelJob, decision: Decision, columns: Mapping[str, LossCol
     return why
 
 
-def _chosen(asked: str, why: str | None, on_cpu: bool, watcher: Watcher) -> str:
+def _hindrance_on_gpu(device: str, decision: Decision, columns: Mapping[str, LossColumn]) -> str | None:
+    """Return why no kernel can do a job on a GPU, None if one can."""
+    from evaltool.engines.fused_cuda import FusedCudaEngine  # here: it takes torch
+
+    return FusedCudaEngine.hindrance(
+        {name: column.module for name, column in columns.items()},
+        device=chosen_device(device),
+        task=decision.task,
+        foreground=decision.foreground,
+        soft_labels=decision.soft_labels,
+        num_classes=decision.num_classes,
+    )
+
+
+def _chosen(asked: str, why: str | None, watcher: Watcher) -> str:
     """Return the engine's name; of "auto" the fused one where nothing hinders it, else torch, which does every job.
 
     Args:
         asked: one of ``schema.ENGINES``.
         why: what hinders the engine fused.
-        on_cpu: where to compute; a GPU has no fused engine of its own yet, which is nothing to tell.
         watcher: is told of what hinders it.
 
     Raises:
@@ -117,8 +130,7 @@ def _chosen(asked: str, why: str | None, on_cpu: bool, watcher: Watcher) -> str:
             f"the engine fused cannot do this job\n  --engine fused: {why}\n"
             "  Leave --engine out, or name torch, which does every job."
         )
-    if on_cpu:
-        watcher.decided([f"engine: torch, not fused, because {why}"])
+    watcher.decided([f"engine: torch, not fused, because {why}"])
     return "torch"
 
 
