@@ -1,0 +1,116 @@
+"""evaltool itself: the command, the function, and its kernel alone."""
+
+import os
+import subprocess
+import sys
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+from .contest import Contestant, Ready
+from .problems import Problem
+
+
+def command(problem: Problem, threads: int) -> Ready:
+    """Prepare `evaltool score` on the files: a process of its own, imports included."""
+    device = problem.device
+
+    def run(_: None) -> dict[str, Any]:
+        asked = [str(problem.preds_file), str(problem.labels_file), "-o", str(problem.folder / "command.run")]
+        options = ["--task", problem.shape.task, "--preds-are", "logits", "--device", device, "--overwrite"]
+        words = [sys.executable, "-m", "evaltool", "score", *asked, *options, "--json", "--progress", "none"]
+        done = subprocess.run(
+            words, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": str(threads)}
+        )
+        if done.returncode:
+            raise RuntimeError(f"evaltool score failed\n{done.stderr}")
+        return {}
+
+    return Ready(run)
+
+
+def scored(problem: Problem, *, into_run: bool = True, resident: bool = False) -> Any:
+    """Return what ``evaltool.score`` makes of the files, or of the tensors where they are."""
+    import evaltool
+
+    return evaltool.score(
+        problem.preds if resident else problem.preds_file,
+        problem.labels if resident else problem.labels_file,
+        task=problem.shape.task,
+        preds_are="logits",
+        device=problem.device,
+        output=problem.folder / "function.run" if into_run else None,
+        overwrite=True,
+    )
+
+
+def function(problem: Problem, threads: int) -> Ready:
+    """Prepare ``evaltool.score`` on the files, which writes a run."""
+
+    def collect(scores: Any) -> dict[str, Any]:
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(scores.path / "scores.parquet")
+        return {name: table[name].to_numpy() for name in table.column_names if name not in ("index", "status")}
+
+    return Ready(lambda _: scored(problem), collect=collect)
+
+
+def resident(problem: Problem, threads: int) -> Ready:
+    """Prepare ``evaltool.score`` on tensors on the GPU."""
+
+    def collect(scores: Any) -> dict[str, Any]:
+        return {name: scores[name] for name in scores.columns if name not in ("index", "status")}
+
+    return Ready(lambda _: scored(problem, into_run=False, resident=True), collect=collect)
+
+
+def kernel(problem: Problem, threads: int, *, count: bool) -> Ready:
+    """Prepare the engine over the arrays in memory, in its threads; nothing is written."""
+    from evaltool.detect import decide
+    from evaltool.progress import opened_progress
+    from evaltool.readers import open_labels, open_preds
+    from evaltool.scorer.asked import asked_losses
+    from evaltool.scorer.blocks import scored_blocks
+    from evaltool.scorer.job import _open_engine
+
+    where = problem.device.startswith("cuda") or not problem.streamed
+    rows = (
+        open_preds(problem.preds if where else problem.preds_file),
+        open_labels(problem.labels if where else problem.labels_file),
+    )
+    decision = decide(*rows, task=problem.shape.task, preds_are="logits", ignore_index=-100)
+    options = SimpleNamespace(
+        engine="auto", module=(), class_weights=None, ignore_index=-100, trust=False, batch_size=None
+    )
+
+    with opened_progress(None) as watcher:
+        engine, _columns = _open_engine(problem.device, decision, asked_losses(None), options, rows[1], watcher)
+
+    def run(_: None) -> list[Any]:
+        blocks = [block.columns for _start, block in scored_blocks(*rows, engine, None)]
+        if "torch" in sys.modules:  # the engine's threads compute alone, and tell PyTorch so
+            sys.modules["torch"].set_num_threads(threads)
+        return blocks
+
+    def collect(parts: list[Any]) -> dict[str, Any]:
+        import numpy as np
+
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    return Ready(run, collect=collect)
+
+
+EVERY = "every column, status and count"
+BOTH = ("cpu", "cuda")
+OURS = (
+    Contestant(
+        "evaltool score", f"{EVERY}; files to a run, the process's start included", command, devices=BOTH, ours=True,
+        process=True,
+    ),
+    Contestant("evaltool.score()", f"{EVERY}; files to a run", function, devices=BOTH, ours=True, streams=True),
+    Contestant(
+        "evaltool kernel", f"{EVERY}, in memory", partial(kernel, count=True), devices=BOTH, ours=True, streams=True
+    ),
+)  # fmt: skip
+RESIDENT = (Contestant("evaltool.score(tensor)", f"{EVERY}, in memory", resident, devices=("cuda",), ours=True),)
