@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from . import growth
 from .__main__ import chosen_shapes, main
@@ -55,8 +56,6 @@ def test_a_tiny_bench(tmp_path):
 
 
 def test_without_a_gpu_it_says_so(monkeypatch):
-    import torch
-
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr("tests.bench.__main__.limit_threads", lambda threads: None)
     with pytest.raises(SystemExit, match="--gpu needs a CUDA device"):
@@ -99,7 +98,7 @@ def test_a_problem_is_the_same_streamed_and_in_memory(tmp_path):
     batches = list(streamed.batches(2 * 5 * 20 * 33))
     assert [len(preds) for preds, _ in batches] == [2, 2, 2, 2, 1]
     for i, part in enumerate((whole.preds, whole.labels)):
-        assert bool((part == part.new_tensor([]).__class__.cat([batch[i] for batch in batches])).all())
+        assert torch.equal(part, torch.cat([batch[i] for batch in batches]))
     assert len(open_problem(tmp_path, share=4).preds) == 3
 
 
