@@ -25,7 +25,7 @@ OUTPUT_DTYPES = ("float16", "float32", "float64")  # what predictions are writte
 DECISIONS = ("accept", "keep", "relabel", "unsure", "skip")
 DECISION_COLUMNS = ("index", "id", "class", "label", "suggested", "decision", "new_label", "reviewer", "time")
 PROGRESS = ("auto", "rich", "plain", "none")
-ENGINES = ("auto", "torch", "torchscript", "onnxruntime", "aoti")
+ENGINES = ("auto", "fused", "torch", "torchscript", "onnxruntime", "aoti")
 
 # columns that every run of a task has, in order; the losses stand where LOSSES is, `id` only where ids are given
 LOSSES = "*losses"

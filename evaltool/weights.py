@@ -6,11 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from evaltool.schema import WEIGHT_RULES
+from evaltool.numerics.weight_rules import rule_weights
 
-ENET_OFFSET = 1.02
-EFFECTIVE_BETA = 0.9999
-REPEAT_THRESHOLD = 1e-3
 GAMMA_SHAPES = ("linear", "cosine")
 
 
@@ -42,25 +39,8 @@ def class_weights(counts: Tensor | Sequence[float], rule: str) -> Tensor:
     >>> class_weights(torch.tensor([7, 2, 1]), "enet")
     tensor([1.8439, 5.0289, 8.8239], dtype=torch.float64)
     """
-    if rule not in WEIGHT_RULES:
-        raise ValueError(f"rule={rule!r}, expected one of {', '.join(WEIGHT_RULES)}")
-    n = torch.as_tensor(counts, dtype=torch.float64)
-    if n.dim() != 1 or bool((n < 0).any()) or not 0 < float(n.sum()) < math.inf:
-        raise ValueError(f"counts={n.tolist()}, expected [C] finite numbers >= 0 with a positive sum")
-    share = n / n.sum()
-    if rule == "enet":
-        return 1 / (ENET_OFFSET + share).log()
-    if rule == "inverse":
-        weights = 1 / (share * n.numel())
-    elif rule == "sqrt-inverse":
-        weights = (1 / (share * n.numel())).sqrt()
-    elif rule == "median-frequency":
-        weights = share[share > 0].quantile(0.5) / share
-    elif rule == "effective-number":
-        weights = (1 - EFFECTIVE_BETA) / (1 - EFFECTIVE_BETA**n)
-    else:
-        weights = (REPEAT_THRESHOLD / share).sqrt().clamp(min=1)
-    return torch.where(n == 0, torch.zeros_like(n), weights)
+    given = counts.detach().cpu().to(torch.float64).numpy() if isinstance(counts, Tensor) else counts
+    return torch.from_numpy(rule_weights(given, rule))
 
 
 def prior_bias(pi: float | Sequence[float] | Tensor) -> Tensor:

@@ -41,7 +41,9 @@ CPU_ONLY = {
             {"name": "CPUExecutionProvider", "works": True, "reason": None},
         ],
     },
-    "packages": {name: {"version": "1.0", "error": None} for name in ("click", "numpy", "pyarrow", "rich", "onnx")}
+    "packages": {
+        name: {"version": "1.0", "error": None} for name in ("click", "numba", "numpy", "pyarrow", "rich", "onnx")
+    }
     | {"ray": {"version": None, "error": None}},
     "compiler": {"command": "g++", "version": "g++ 12.2.0"},
 }
@@ -154,9 +156,10 @@ def test_every_engine_has_a_row():
 
 def test_engines_run_on_what_works():
     none = (["cpu"], "no GPU here")
-    assert ran() == dict.fromkeys(("torch", "torchscript", "onnxruntime", "aoti"), none)
+    kernels = {"fused": (["cpu"], None)}
+    assert ran() == kernels | dict.fromkeys(("torch", "torchscript", "onnxruntime", "aoti"), none)
     both = (["cpu", "cuda:0"], None)
-    expected = {"torch": both, "torchscript": both, "onnxruntime": (["cpu", "cuda"], None), "aoti": both}
+    expected = kernels | {"torch": both, "torchscript": both, "onnxruntime": (["cpu", "cuda"], None), "aoti": both}
     assert ran(GPU) == expected
 
 
@@ -166,6 +169,8 @@ def test_an_engine_says_why_it_does_not_run():
         "wheels": {"onnxruntime": "1"},
     }
     hidden = "CUDA_VISIBLE_DEVICES hides every GPU"
+    missing = ran({"packages": {"numba": {"version": None, "error": None}}})["fused"]
+    assert missing == ([], "numba does not work: see the problems")
     assert ran({"torch": {"error": "OSError"}})["aoti"] == ([], "torch does not work: see the problems")
     assert ran({"torch": {"scripts": False}})["torchscript"] == ([], "PYTORCH_JIT=0 turns TorchScript off: unset it")
     assert ran({"driver": GPU["driver"], "hidden": True})["torch"] == (["cpu"], hidden)

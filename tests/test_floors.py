@@ -13,6 +13,7 @@ FLOORS = [
         "partial_files",
         "run_lengths",
         "block",
+        "kernels",
         "losses",
         "metrics",
         "weights",
@@ -29,7 +30,7 @@ FLOORS = [
 ]
 # what starts the program or is the public face stands above all
 TOP = {"__init__", "__main__"}
-HEAVY = {"torch", "numpy", "pyarrow", "rich", "sklearn", "pandas", "duckdb", "onnx", "onnxruntime"}
+HEAVY = {"torch", "numpy", "pyarrow", "rich", "sklearn", "pandas", "duckdb", "numba", "onnx", "onnxruntime"}
 
 
 def floor_of(unit: str) -> int:

@@ -9,6 +9,8 @@ import torch
 
 from evaltool.losses import FocalLoss
 from evaltool.numerics.scripting import scripted
+from evaltool.numerics.weight_rules import RULES
+from evaltool.schema import WEIGHT_RULES
 from evaltool.weights import class_weights, gamma_schedule, prior_bias
 
 
@@ -91,3 +93,7 @@ def test_counts_may_be_a_list_or_an_array():
 def test_counts_that_are_none(counts):
     with pytest.raises(ValueError, match=r"expected \[C\] finite numbers >= 0 with a positive sum$"):
         class_weights(counts, "inverse")
+
+
+def test_every_rule_has_its_formula():
+    assert tuple(RULES) == WEIGHT_RULES

@@ -84,7 +84,13 @@ from evaltool.schema import ENGINES, KINDS, PREDS_DTYPES, PROGRESS, TASKS, WEIGH
     help="Score the mean of several PREDS, of checkpoints or folds; without it there is one.",
 )
 @click.option("--trust", is_flag=True, help="Run --module and --model files that no manifest vouches for.")
-@click.option("--engine", type=click.Choice(ENGINES), default="auto", help="What computes.  [default: auto]")
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default="auto",
+    help="What computes: fused kernels on the CPU, "
+    "the modules in PyTorch, or a graph of them.  [default: auto: fused where it can, else torch]",
+)
 @click.option(
     "--device", type=Device(), metavar="auto|cpu|cuda[:i]", default="auto", help="Where to compute.  [default: auto]"
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 Facts = Mapping[str, Any]
 
-REQUIRED = ("torch", "numpy", "pyarrow", "click", "rich")
+REQUIRED = ("torch", "numba", "numpy", "pyarrow", "click", "rich")
 BUILDS = "https://pytorch.org/get-started/locally"
 CUDA = "CUDAExecutionProvider"
 
@@ -19,6 +19,7 @@ def engines(facts: Facts) -> list[dict[str, Any]]:
     scripts = devices and torch["scripts"]
     off = "PYTORCH_JIT=0 turns TorchScript off: unset it" if devices else note
     return [
+        _fused(facts["packages"]["numba"]),
         {"engine": "torch", "devices": devices, "note": note},
         {"engine": "torchscript", "devices": devices if scripts else [], "note": note if scripts else off},
         _onnxruntime(facts),
@@ -59,6 +60,12 @@ def _compiler_note(facts: Facts, note: str | None) -> str | None:
     if compiler["version"]:
         return note
     return f"runs pt2 files; to export them install a C++ compiler or set CXX ({compiler['command']} is not here)"
+
+
+def _fused(numba: Mapping[str, Any]) -> dict[str, Any]:
+    broken = numba["error"] or numba["version"] is None
+    note = "numba does not work: see the problems" if broken else None
+    return {"engine": "fused", "devices": [] if broken else ["cpu"], "note": note}
 
 
 def _onnxruntime(facts: Facts) -> dict[str, Any]:

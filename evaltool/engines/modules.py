@@ -42,6 +42,7 @@ class ModuleEngine:
     name: str
     provider: str
     parallel = True  # blocks may be at work in several threads
+    borrows = False  # PyTorch warns of memory that is read-only
 
     def __init__(
         self,
@@ -116,6 +117,9 @@ class ModuleEngine:
         """
         torch.set_num_threads(1)
 
+    def counts(self) -> None:
+        """Nothing: the blocks carry their counts."""
+
     def close(self) -> None:
         """Drop the modules and restore PyTorch's number of threads."""
         self._others = {}
@@ -143,7 +147,7 @@ class ModuleEngine:
         }
         if "label" in columns:
             columns["label"] = self._label_column(columns["label"], labels, ok)
-        block = Block(status.to(torch.int8).cpu().numpy(), columns, np.zeros((2, 0), np.int64))
+        block = Block(status.to(torch.int8).cpu().numpy(), columns)
         block.bad_labels = self._bad_labels(labels[status == BAD_LABEL])
         if "clamped" in outputs and self.preds_are == "probs":
             block.n_clamped = int((outputs["clamped"] & ok).sum())

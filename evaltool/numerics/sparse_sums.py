@@ -32,3 +32,8 @@ def few_sums(keys: Array, values: Array, size: int) -> Array:
     sums = np.bincount(keys, values, size).astype(np.int64)
     occur = np.flatnonzero(np.bincount(keys, minlength=size))
     return np.stack([occur, sums[occur]])
+
+
+def without_zeros(pairs: Array) -> Array:
+    """Return keys and their sums, [2, k], without those whose sum is 0."""
+    return pairs[:, pairs[1] != 0]

@@ -7,6 +7,7 @@ count as the process's memory; Fortran order is memory-mapped and its pages are 
 import ast
 import mmap
 import struct
+import threading
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -121,6 +122,7 @@ class NpyFile:
         self._header = read_header(path)
         self.shape = self._header.shape
         self.dtype = self._header.dtype
+        self._mine = threading.local()
 
     def read(self, start: int, stop: int) -> np.ndarray[Any, Any]:
         """Return rows start to stop as stored, in C order."""
@@ -133,12 +135,40 @@ class NpyFile:
                 file.seek(self._header.offset + start * row * self.dtype.itemsize)
                 block = np.fromfile(file, dtype=self.dtype, count=count)
         except OSError as error:
-            raise EvaltoolError(
-                f"cannot read the file\n  {self.path}: {error.strerror}\n  Is it still there?"
-            ) from None
+            raise self._unreadable(error) from None
         if block.size < count:
-            raise EvaltoolError(f"the file became shorter while it was read\n  {self.path}\n  Score it again.")
+            raise self._shorter()
         return block.reshape((stop - start, *self.shape[1:]))
+
+    def borrow(self, start: int, stop: int) -> np.ndarray[Any, Any]:
+        """Return rows start to stop as stored, in C order, until the calling thread asks again.
+
+        Blocks of one thread are read to the same place: fresh memory costs more than what is read into it.
+        """
+        if self._header.fortran and len(self.shape) > 1:
+            return self._read_fortran(start, stop)
+        row = int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
+        size = (stop - start) * row
+        if len(getattr(self._mine, "place", ())) < size:
+            self._mine.place = np.empty(size, np.uint8)
+        block: np.ndarray[Any, Any] = self._mine.place[:size]
+        try:
+            with self._file.open("rb", buffering=0) as file:
+                file.seek(self._header.offset + start * row)
+                filled = 0
+                while count := file.readinto(block.data[filled:]):  # at most 2 GB at a time
+                    filled += count
+        except OSError as error:
+            raise self._unreadable(error) from None
+        if filled < size:
+            raise self._shorter()
+        return np.asarray(block.view(self.dtype).reshape((stop - start, *self.shape[1:])))
+
+    def _unreadable(self, error: OSError) -> EvaltoolError:
+        return EvaltoolError(f"cannot read the file\n  {self.path}: {error.strerror}\n  Is it still there?")
+
+    def _shorter(self) -> EvaltoolError:
+        return EvaltoolError(f"the file became shorter while it was read\n  {self.path}\n  Score it again.")
 
     def _read_fortran(self, start: int, stop: int) -> np.ndarray[Any, Any]:
         rows = np.memmap(self._file, self.dtype, "r", self._header.offset, self.shape, order="F")

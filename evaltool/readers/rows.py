@@ -38,6 +38,10 @@ class ArrayRows:
         """Return a copy of rows start to stop in C order."""
         return np.array(self.array[start:stop], order="C")
 
+    def borrow(self, start: int, stop: int) -> np.ndarray[Any, Any]:
+        """Return rows start to stop in C order, a view where they lie so."""
+        return np.asarray(self.array[start:stop], order="C")
+
 
 TENSOR_DTYPES = (
     *("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
@@ -89,12 +93,14 @@ class ConvertedRows:
         """Return rows start to stop, converted; see the function ``peek``."""
         return self._converted(peek(self.rows, start, stop))
 
+    def borrow(self, start: int, stop: int) -> Any:
+        """Return rows start to stop, converted, but bfloat16 as its bits, uint16; see the function ``borrowed``."""
+        block = borrowed(self.rows, start, stop)
+        return _bits(block) if self.bfloat16 else self._converted(block)
+
     def _converted(self, block: Any) -> Any:
         if self.bfloat16:
-            block = as_array(block)
-            # raw bytes have no order of their own: they are taken as little-endian, as every framework writes them
-            bits = block.view("<u2") if block.dtype.kind == "V" else block
-            return (bits.astype(np.uint16).astype(np.uint32) << 16).view(np.float32)
+            return (_bits(block).astype(np.uint32) << 16).view(np.float32)
         if self.scale:
             return _scaled(block, self.scale)
         return block.astype(self.dtype, copy=False) if isinstance(block, np.ndarray) else block
@@ -103,6 +109,21 @@ class ConvertedRows:
 def peek(rows: Rows, start: int, stop: int) -> Any:
     """Return rows start to stop, read out of order: rows that are computed in blocks need not compute whole ones."""
     return getattr(rows, "peek", rows.read)(start, stop)
+
+
+def borrowed(rows: Rows, start: int, stop: int) -> Any:
+    """Return rows start to stop where they lie, or in a place that the calling thread's next block takes.
+
+    Nobody may change them; what is to be kept is copied. bfloat16 of a file comes as its bits, uint16.
+    """
+    return getattr(rows, "borrow", rows.read)(start, stop)
+
+
+def _bits(block: Any) -> np.ndarray[Any, Any]:
+    """Return raw values of 2 bytes as uint16."""
+    block = as_array(block)
+    # raw bytes have no order of their own: they are taken as little-endian, as every framework writes them
+    return np.asarray((block.view("<u2") if block.dtype.kind == "V" else block).astype(np.uint16, copy=False))
 
 
 def as_array(block: Any) -> np.ndarray[Any, Any]:

@@ -13,6 +13,7 @@ from evaltool.block import Block
 
 Array = np.ndarray[Any, Any]
 ROW_GROUP = 1 << 17
+SETS = 3  # of a group's arrays: one to fill, and two for groups that are still being written
 
 
 class RowBuffer:
@@ -24,25 +25,23 @@ class RowBuffer:
 
     def __init__(self, n_samples: int) -> None:
         self._capacity = min(n_samples, ROW_GROUP)
-        self._status = np.empty(self._capacity, np.int8)
-        self._columns: dict[str, Array] = {}
+        self._sets: list[tuple[Array, dict[str, Array]]] = []
         self._filled = 0
         self._start = 0
 
     def add(self, block: Block) -> Iterator[tuple[int, Block]]:
         """Copy a block's rows; yield each group that becomes full with the index of its first row.
 
-        The group's arrays are used again for the next: take what is needed before asking for more.
+        The group's arrays are filled again ``SETS`` groups later: be done with them when asking for the last of those.
         """
-        if not self._columns:
-            self._columns = {name: np.empty(self._capacity, v.dtype) for name, v in block.columns.items()}
         taken = 0
         while taken < len(block.status):
+            status, columns = self._set(block)
             count = min(len(block.status) - taken, self._capacity - self._filled)
             there, here = slice(self._filled, self._filled + count), slice(taken, taken + count)
-            self._status[there] = block.status[here]
+            status[there] = block.status[here]
             for name, values in block.columns.items():
-                self._columns[name][there] = values[here]
+                columns[name][there] = values[here]
             self._filled += count
             taken += count
             if self._filled == self._capacity:
@@ -51,7 +50,17 @@ class RowBuffer:
     def rest(self) -> Iterator[tuple[int, Block]]:
         """Yield what is there, if anything."""
         if self._filled:
-            columns = {name: values[: self._filled] for name, values in self._columns.items()}
-            yield self._start, Block(self._status[: self._filled], columns, np.zeros((2, 0), np.int64))
+            status, columns = self._sets[-1]
+            yield self._start, Block(status[: self._filled], {n: v[: self._filled] for n, v in columns.items()})
             self._start += self._filled
             self._filled = 0
+
+    def _set(self, block: Block) -> tuple[Array, dict[str, Array]]:
+        """Return the arrays to fill, the last of the sets."""
+        if not self._filled:  # the one that was filled longest ago, or a new one
+            self._sets.append(self._sets.pop(0) if len(self._sets) == SETS else self._new_set(block))
+        return self._sets[-1]
+
+    def _new_set(self, block: Block) -> tuple[Array, dict[str, Array]]:
+        columns = {name: np.empty(self._capacity, values.dtype) for name, values in block.columns.items()}
+        return np.empty(self._capacity, np.int8), columns

@@ -8,16 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from evaltool.block import PAIRS, added_counts
 from evaltool.errors import EvaltoolError
 from evaltool.numerics.float_bits import OCTAVES, octave_sizes, octave_totals
-from evaltool.numerics.sparse_sums import sums_by_key
-from evaltool.run.state import without_zeros
 
 Array = np.ndarray[Any, Any]
 Arrays = Mapping[str, Array]
-
-PAIRS = ("confusion_pairs", "class_loss")  # keys and what belongs to each, [2, k]
-SAME = ("losses",)
 
 
 def loss_sums(arrays: Arrays) -> Array:
@@ -60,17 +56,7 @@ def merged(a: Arrays, b: Arrays) -> dict[str, Array]:
         EvaltoolError: the two count different things: other losses, other classes, another task.
     """
     _check_alike(a, b)
-    both = {}
-    for name, counts in a.items():
-        if name in SAME:
-            both[name] = counts
-        elif name == "loss_max":
-            both[name] = np.maximum(counts, b[name])
-        elif name in PAIRS:
-            both[name] = without_zeros(sums_by_key(*np.concatenate([counts, b[name]], axis=1)))
-        else:
-            both[name] = counts + b[name]
-    return both
+    return added_counts(a, b)
 
 
 def _check_alike(a: Arrays, b: Arrays) -> None:

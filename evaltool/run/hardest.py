@@ -19,15 +19,24 @@ class Hardest:
     def __init__(self, column: str) -> None:
         self.column = column
         self._rows: list[dict[str, Any]] = []
+        self._least: np.float32 | None = None  # the value to exceed, once there are enough rows
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Look through a batch of the table."""
+        """Look through a batch of the table; batches come in the table's order."""
         values = batch.column(self.column).to_numpy(zero_copy_only=False)
-        known = np.flatnonzero(~np.isnan(values))
-        order = known[np.argsort(-values[known], kind="stable")[:SHOWN]]
+        # of equals the first stays; NaN, for null, is above nothing
+        chosen = np.flatnonzero(values > self._least if self._least is not None else ~np.isnan(values))
+        if len(chosen) > SHOWN:
+            least = np.partition(values[chosen], -SHOWN)[-SHOWN]
+            chosen = chosen[values[chosen] >= least]
+        order = chosen[np.argsort(-values[chosen], kind="stable")[:SHOWN]]
+        if not len(order):
+            return
         self._rows += batch.take(pa.array(order)).to_pylist()
         self._rows.sort(key=lambda row: (-row[self.column], row["index"]))
         del self._rows[SHOWN:]
+        if len(self._rows) == SHOWN:
+            self._least = np.float32(self._rows[-1][self.column])
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the rows, hardest first, ready for JSON: an infinite number is the text "inf" or "-inf"."""

@@ -1,7 +1,9 @@
 """``run.json``: where a run comes from."""
 
 import hashlib
+import importlib.metadata
 import platform
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -56,12 +58,18 @@ def file_record(path: Path) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Return the versions that made a run."""
-    import torch  # here: a reader of runs does not need it
-
     return {
         "evaltool": evaltool.__version__,
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": installed("torch"),
+        "numba": installed("numba"),
         "numpy": np.__version__,
         "pyarrow": pa.__version__,
     }
+
+
+def installed(package: str) -> str:
+    """Return the version of a package, which need not be imported for it."""
+    if package in sys.modules:
+        return str(sys.modules[package].__version__)
+    return importlib.metadata.version(package)

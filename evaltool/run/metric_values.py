@@ -1,22 +1,26 @@
-"""The metrics of a run, from its counts."""
+"""The metrics of a run, from its counts.
 
-from collections.abc import Mapping
+The formulas are those of ``evaltool.metrics``, written for counts that are whole: a reader of runs needs no torch.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from evaltool.numerics.float_bits import octave_totals
 from evaltool.run.counts import confusion_pairs
 
 Array = np.ndarray[Any, Any]
-# cells of the ranking counts looked at together: few enough that PyTorch leaves them to one thread, for threads that
-# wait for each other at each of forty small steps take a hundred times as long as soon as a core does something else
-CELLS_AT_WORK = 1 << 13
+RANKING_CELLS_AT_WORK = 1 << 16  # 512 KB of float64 for each step of what is computed, which stay in a cache
 
 OF_ALL = ("brier", "auroc_macro", "average_precision_macro", "ece", "ece_class_wise", "mcc", "kappa")
 OF_A_CLASS = ("auroc", "average_precision", "ece")
 
 
-def metric_values(arrays: Mapping[str, Array]) -> dict[str, float | None]:
+def metric_values(
+    arrays: Mapping[str, Array], of_classes: Mapping[str, Sequence[float | None]]
+) -> dict[str, float | None]:
     """Return the metrics of ``OF_ALL``; None where one is not defined.
 
     ``ece`` is the calibration error of what is predicted, ``ece_class_wise`` the mean of those of the classes.
@@ -25,23 +29,16 @@ def metric_values(arrays: Mapping[str, Array]) -> dict[str, float | None]:
 
     Args:
         arrays: of ``state.npz``.
+        of_classes: what ``class_metric_values`` says of them.
     """
     values: dict[str, float | None] = dict.fromkeys(OF_ALL)
     if "brier" not in arrays:
         return values
-    # here: a reader of runs may not need it
-    import torch
-
-    from evaltool.metrics import BrierScore
-    from evaltool.metrics.calibration import calibration_errors
-
-    brier = BrierScore()
-    brier.merge({"counts": torch.from_numpy(arrays["brier"]), "n_bad": torch.zeros([], dtype=torch.int64)})
-    values["brier"] = _defined(float(brier.compute()))
+    brier = arrays["brier"]
+    values["brier"] = float(octave_totals(brier[:-1])) / int(brier[-1]) if brier[-1] else None
     if "calibration_top_label" in arrays:
-        values["ece"] = _defined(float(calibration_errors(torch.from_numpy(arrays["calibration_top_label"]), "l1")[0]))
+        values["ece"] = _defined(float(_calibration_errors(arrays["calibration_top_label"])[0]))
         values |= _agreement(arrays)
-    of_classes = class_metric_values(arrays)
     for name, of_class in (
         ("auroc_macro", "auroc"),
         ("average_precision_macro", "average_precision"),
@@ -63,31 +60,52 @@ def class_metric_values(arrays: Mapping[str, Array]) -> dict[str, list[float | N
     num_classes = arrays["class_loss_count"].shape[1]
     if "ranking" not in arrays:
         return {name: [None] * num_classes for name in OF_A_CLASS}
-    import torch
-
-    from evaltool.metrics.calibration import calibration_errors
-
     values = _rankings(arrays["ranking"])
-    values["ece"] = calibration_errors(torch.from_numpy(arrays["calibration_class_wise"]), "l1").tolist()
+    values["ece"] = _calibration_errors(arrays["calibration_class_wise"]).tolist()
     absent: list[float | None] = [None] * (num_classes - len(values["ece"]))
     return {name: absent + [_defined(value) for value in values[name]] for name in OF_A_CLASS}
 
 
+def _calibration_errors(counts: Array) -> Array:
+    """Return the expected calibration error of each class, float64 [K], NaN where nothing was counted.
+
+    Args:
+        counts: int64 [K, B, 3]: how many, how many right, the sum of confidences in units of 2^-28.
+    """
+    n, right, confident = counts[..., 0], counts[..., 1], counts[..., 2] / 2.0**28
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.abs(right - confident).sum(1) / n.sum(1))
+
+
 def _rankings(counts: Array) -> dict[str, list[float]]:
-    import torch
+    """Return AUROC and average precision of each class, NaN where not defined.
 
-    from evaltool.metrics import AUROC, AveragePrecision
-
+    Args:
+        counts: int64 [K, 2, B]: negatives and positives by bin of the log-odds.
+    """
     classes, _, bins = counts.shape
-    step = max(1, CELLS_AT_WORK // bins)
+    step = max(1, RANKING_CELLS_AT_WORK // bins)
     values: dict[str, list[float]] = {"auroc": [], "average_precision": []}
     for start in range(0, classes, step):
-        part = torch.from_numpy(counts[start : start + step])
-        for name, made in (("auroc", AUROC), ("average_precision", AveragePrecision)):
-            metric = made(task="multilabel", num_classes=len(part), num_bins=bins, average="none")
-            metric.merge({"counts": part, "n_bad": torch.zeros([], dtype=torch.int64)})
-            values[name] += metric.compute().tolist()
+        negatives, positives = counts[start : start + step].astype(np.float64).transpose(1, 0, 2)
+        values["auroc"] += _auroc(negatives, positives).tolist()
+        values["average_precision"] += _average_precision(negatives, positives).tolist()
     return values
+
+
+def _auroc(negatives: Array, positives: Array) -> Array:
+    """Return the share of the pairs whose positive stands higher, one in the same bin counting half; [K] of [K, B]."""
+    above = (positives * (negatives.cumsum(1) - negatives)).sum(1)
+    with np.errstate(invalid="ignore"):
+        return np.asarray((above + (positives * negatives).sum(1) / 2) / (negatives.sum(1) * positives.sum(1)))
+
+
+def _average_precision(negatives: Array, positives: Array) -> Array:
+    """Return the sum over the bins, the highest first, of the recall gained times the precision; [K] of [K, B]."""
+    found, false = (counts[:, ::-1].cumsum(1)[:, ::-1] for counts in (positives, negatives))
+    with np.errstate(invalid="ignore"):
+        precision = np.where(found > 0, found / (found + false), 0.0)
+        return np.asarray((positives / positives.sum(1, keepdims=True) * precision).sum(1))
 
 
 def _agreement(arrays: Mapping[str, Array]) -> dict[str, float | None]:

@@ -4,14 +4,14 @@ All are whole numbers (but the largest losses), so that their sums are the same 
 them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from evaltool.block import Block, count_shapes
 from evaltool.numerics.float_bits import OCTAVES, octave_units, ordered_bits
-from evaltool.numerics.sparse_sums import sums_by_key
+from evaltool.numerics.sparse_sums import sums_by_key, without_zeros
 from evaltool.schema import OK, STATUSES
 
 Array = np.ndarray[Any, Any]
@@ -62,7 +62,12 @@ class State:
         return int(self.status.sum())
 
     def add(self, block: Block) -> None:
-        """Add the counts of a block."""
+        """Add the counts of a block; of one that its engine counts, only the bad labels."""
+        self._add_bad_labels(block)
+        if not block.counted:
+            self._add_counts(block)
+
+    def _add_counts(self, block: Block) -> None:
         ok = block.status == OK
         self.status += np.bincount(block.status, minlength=len(STATUSES))
         self.n_clamped += block.n_clamped
@@ -89,7 +94,28 @@ class State:
             self.counts[name] += block_counts
         for name, places in block.places.items():
             np.add.at(self.counts[name].reshape(-1), places, 1)
-        self._add_bad_labels(block)
+
+    def add_arrays(self, arrays: Mapping[str, Array]) -> None:
+        """Add the counts of other rows of the same job, in the layout of ``arrays``."""
+        for name, counts in arrays.items():
+            if name == "loss_max":
+                np.maximum(self.loss_max, counts, out=self.loss_max)
+            elif name == "class_loss":
+                self._class_loss.add(counts)
+            elif name == "confusion_pairs":
+                self._pairs.add(counts)
+            elif name == "confusion":
+                self._pairs.add_dense(counts)
+            elif name == "clamped_infinite_failed":
+                clamped, infinite, failed = counts.tolist()
+                self.n_clamped += clamped
+                self.n_infinite += infinite
+                self.n_failed += failed
+            elif name in self.counts:
+                self.counts[name] += counts
+            elif name != "losses":
+                mine = getattr(self, name)
+                mine += counts
 
     def _add_bad_labels(self, block: Block) -> None:
         for value, count in block.bad_labels.T.tolist():
@@ -115,11 +141,6 @@ class State:
         return {**arrays, "losses": np.array(self.losses, dtype=np.str_), "clamped_infinite_failed": counts}
 
 
-def without_zeros(pairs: Array) -> Array:
-    """Return keys and their sums, [2, k], without those whose sum is 0."""
-    return pairs[:, pairs[1] != 0]
-
-
 class PairCounts:
     """Counts of integer keys: a plain array for few possible keys, sorted pairs for many.
 
@@ -141,6 +162,11 @@ class PairCounts:
         # merging only when as much waits as is there keeps the whole linear in the number of pairs
         if sum(pairs.shape[1] for pairs in self._waiting) > max(DENSE_PAIRS, self._sorted.shape[1]):
             self._merge()
+
+    def add_dense(self, counts: Array) -> None:
+        """Add a count for every key, int64 of as many numbers as there are keys."""
+        keys = np.flatnonzero(counts)
+        self.add(np.stack([keys, counts.reshape(-1)[keys]]))
 
     def pairs(self) -> Array:
         """Return the keys that occur, sorted, and their counts; int64 [2, k]."""

@@ -51,10 +51,11 @@ def summary_of(
     summary["accuracy"] = ratio(table.right, table.total)
     summary["balanced_accuracy"] = float(np.mean(rates)) if rates else None
     arrays = state.arrays()
-    summary["metrics"] = metric_values(arrays)
+    of_classes = class_metric_values(arrays)
+    summary["metrics"] = metric_values(arrays, of_classes)
     sums = loss_sums(arrays)
     summary["losses"] = {name: _loss(state, i, float(sums[i]), quantiles[name]) for i, name in enumerate(state.losses)}
-    of_classes, class_sums = class_metric_values(arrays), class_loss_sums(arrays)
+    class_sums = class_loss_sums(arrays)
     whole = class_sums.sum(1)
     summary["classes"] = [
         _class(table, class_names, c)

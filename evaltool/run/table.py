@@ -46,38 +46,44 @@ def table_schema(
     return pa.schema(fields, metadata=metadata)
 
 
-def record_batch(schema: pa.Schema, block: Block, start: int, ids: "pa.Array[Any] | None") -> pa.RecordBatch:
-    """Return a copy of a block as a batch; what is not known of a sample is null, never NaN.
+def record_batch(
+    schema: pa.Schema, block: Block, start: int, ids: "pa.Array[Any] | None", *, copy: bool
+) -> pa.RecordBatch:
+    """Return a block as a batch; what is not known of a sample is null, never NaN.
 
     Args:
         schema: as ``table_schema`` gives it.
         block: the scores.
         start: the index of the block's first row.
         ids: the ids of these rows, or None.
+        copy: the batch outlives the block's arrays, which it else shares.
     """
     not_ok = block.status != OK
     arrays = []
     for field in schema:
         if field.name == "index":
-            arrays.append(pa.array(np.arange(start, start + len(block.status), dtype=np.int64)))
+            index = np.arange(start, start + len(block.status), dtype=np.int64)
+            arrays.append(pa.Array.from_buffers(field.type, len(index), [None, pa.py_buffer(index)]))
         elif field.name == "id":
             arrays.append(ids)
         elif field.name == "status":
-            codes = pa.array(np.array(block.status))
+            codes = pa.Array.from_buffers(pa.int8(), len(block.status), [None, pa.py_buffer(block.status.tobytes())])
             arrays.append(pa.DictionaryArray.from_arrays(codes, list(STATUSES)).cast(pa.string()))
         else:
-            arrays.append(_nullable(field, block.columns[field.name], not_ok))
+            arrays.append(_nullable(field, block.columns[field.name], not_ok, copy))
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _nullable(field: pa.Field, values: Any, not_ok: Any) -> "pa.Array[Any]":
+def _nullable(field: pa.Field, values: Any, not_ok: Any, copy: bool) -> "pa.Array[Any]":
+    """Return values as an Arrow array, made of its buffers: ``pa.array`` copies, and imports pandas."""
     if pa.types.is_integer(field.type):
-        values = np.array(values)
+        values = np.ascontiguousarray(values).astype(np.int64, copy=copy)
         missing = values == NO_LABEL
     else:
         with np.errstate(over="ignore"):  # beyond float32: an honest infinity
-            values = np.array(values, np.float32)
+            values = np.ascontiguousarray(values).astype(np.float32, copy=copy)
         missing = np.isnan(values)
     if field.name not in ALWAYS_KNOWN:
-        missing = missing | not_ok
-    return pa.array(values, type=field.type, mask=missing)
+        missing |= not_ok
+    valid = pa.py_buffer(np.packbits(~missing, bitorder="little")) if missing.any() else None
+    return pa.Array.from_buffers(field.type, len(values), [valid, pa.py_buffer(values)])

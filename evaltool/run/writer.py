@@ -37,6 +37,8 @@ class RunWriter:
         EvaltoolError: the directory holds a run (and ``overwrite`` is off) or something else, or cannot be written.
     """
 
+    keeps = False  # no batch, once it is added
+
     def __init__(self, directory: Path, schema: pa.Schema, *, overwrite: bool) -> None:
         self.directory = directory
         check_output(directory, overwrite=overwrite)

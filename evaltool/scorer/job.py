@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -14,36 +15,34 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from evaltool.block import Block
 from evaltool.detect import Decision, decide
 from evaltool.engines import Engine
 from evaltool.errors import EvaltoolError
 from evaltool.progress import Watcher, opened_progress
 from evaltool.readers import Rows, open_labels, open_preds
-from evaltool.readers.side_files import count_duplicates, read_class_names, read_class_weights, read_ids
-from evaltool.run.buffer import RowBuffer
-from evaltool.run.hardest import Hardest
+from evaltool.readers.side_files import count_duplicates, read_class_names, read_ids
 from evaltool.run.manifest import FORMAT, input_record, versions
 from evaltool.run.quantiles import exact_quantiles
 from evaltool.run.state import State
 from evaltool.run.summary import QUANTILES, summary_of
-from evaltool.run.table import record_batch, table_schema
+from evaltool.run.table import table_schema
 from evaltool.run.writer import RunWriter, check_output
 from evaltool.schema import ENGINES, KINDS, PREDS_DTYPES, PROGRESS, TASKS
 from evaltool.scorer.asked import asked_losses
 from evaltool.scorer.average import averaged_decision, averaged_preds, preds_record
 from evaltool.scorer.blocks import scored_blocks
+from evaltool.scorer.engine import open_engine
+from evaltool.scorer.loss_columns import LossColumn
 from evaltool.scorer.mistakes import too_many_bad
 from evaltool.scorer.model_preds import model_records, opened_preds
 from evaltool.scorer.scores import Scores, TableInMemory
+from evaltool.scorer.stream import streamed
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from evaltool.scorer.loss_columns import LossColumn
-
 DEFAULT_MAX_BAD = 0.01
-COMPILED = {"onnxruntime": "some seconds", "aoti": "a minute or two"}
+QUANTILE_THREADS = 3  # each reads a loss column again
 
 
 def score(
@@ -92,7 +91,8 @@ def score(
             or tensor, or a mapping from the inputs' names to them. The predictions are not stored.
         output_name: which output of the model to score; by default the first.
         trust: run TorchScript and pt2 files that no manifest vouches for.
-        engine: "auto", "torch" or "torchscript".
+        engine: "fused" (kernels on the CPU, without torch), "torch", "torchscript", "onnxruntime" or "aoti"; "auto" is
+            fused where it can do the job, else torch.
         device: "auto", "cpu", "cuda" or "cuda:i".
         batch_size: rows per block, and per batch of the model; by default as many as a few megabytes hold.
         max_bad: share of bad rows above which the result's ``failure`` is set.
@@ -132,7 +132,7 @@ def _scores(preds: Any, labels: Any, asked: Mapping[str, Any], options: Any, wat
         watcher.warned(doubt)
     names = _class_names(options.class_names, decision)
     ids = _id_column(options.ids, rows[0].shape[0], watcher)
-    engine, columns = _open_engine(_device_of(options.device, preds), decision, asked, options, rows[1], watcher)
+    engine, columns = open_engine(_device_of(options.device, preds), decision, asked, options, rows[1], watcher)
     with closing(engine):
         inputs = [preds_record(rows[0]), input_record("labels", rows[1]), *model_records(preds)]
         blocks = scored_blocks(*rows, engine, options.batch_size)
@@ -144,7 +144,9 @@ def _scores(preds: Any, labels: Any, asked: Mapping[str, Any], options: Any, wat
         )
         sink = TableInMemory(schema) if output is None else RunWriter(output, schema, overwrite=options.overwrite)
         with sink:
-            hardest = _stream(chain([first], blocks), schema, ids, state, sink, watcher, rows[0].shape[0])
+            hardest = streamed(chain([first], blocks), schema, ids, state, sink, watcher, rows[0].shape[0])
+            if (counts := engine.counts()) is not None:
+                state.add_arrays(counts)
             sink.close_table()
             summary = summary_of(
                 state,
@@ -175,7 +177,7 @@ def _manifest(
     options: Any,
     decision: Decision,
     names: Sequence[str],
-    columns: "Mapping[str, LossColumn]",
+    columns: Mapping[str, LossColumn],
     inputs: Sequence[Mapping[str, Any]],
     engine: Engine,
     started: float,
@@ -199,34 +201,6 @@ def _manifest(
         "finished": datetime.now(UTC).isoformat(),
         "seconds": round(time.time() - started, 3),
     }
-
-
-def _stream(
-    blocks: Iterable[tuple[int, Block]],
-    schema: pa.Schema,
-    ids: "pa.Array[Any] | None",
-    state: State,
-    sink: "TableInMemory | RunWriter",
-    watcher: Watcher,
-    total: int,
-) -> Hardest:
-    """Take every block to the table, the counts and the watcher; return the hardest rows."""
-    hardest = Hardest(state.losses[0])
-    buffer = RowBuffer(total)
-
-    def take(groups: Iterable[tuple[int, Block]]) -> None:
-        for start, group in groups:
-            part = None if ids is None else ids[start : start + len(group.status)]
-            batch = record_batch(schema, group, start, part)
-            hardest.add(batch)
-            sink.add(batch)
-
-    for start, block in blocks:
-        state.add(block)
-        take(buffer.add(block))
-        watcher.progressed(start + len(block.status), total)
-    take(buffer.rest())
-    return hardest
 
 
 CHOICES = {
@@ -283,51 +257,14 @@ def _device_of(device: str, preds: Any) -> str:
     return device
 
 
-def _open_engine(
-    device: str, decision: Decision, asked: Mapping[str, Any], options: Any, labels: Rows, watcher: Watcher
-) -> tuple[Engine, "dict[str, LossColumn]"]:
-    # here: torch takes seconds to import, and bad input should not have to wait for it
-    from evaltool.devices import chosen_device
-    from evaltool.engines.by_name import engine_class
-    from evaltool.scorer.label_counts import LabelCounts
-    from evaltool.scorer.loss_columns import loss_columns
-
-    counts = LabelCounts(labels, decision, options.ignore_index)
-    weights = None
-    if options.class_weights is not None:
-        if not decision.num_classes:
-            raise EvaltoolError("the task regression has no classes to weigh\n  Leave --class-weights out.")
-        given = read_class_weights(options.class_weights, decision.num_classes)
-        weights = counts.weights(given, f"--class-weights {given}") if isinstance(given, str) else given
-    place = chosen_device(device)
-    columns = loss_columns(
-        asked,
-        [options.module] if isinstance(options.module, (str, Path)) else list(options.module),
-        decision=decision,
-        ignore_index=options.ignore_index,
-        counts=counts,
-        class_weights=weights,
-        trust=options.trust,
-        device=place,
-    )
-    unweighted = [name for name, column in columns.items() if not column.weighted]
-    if weights is not None and unweighted:
-        watcher.warned(f"class weights do not apply to {', '.join(unweighted)}")
-    make = engine_class(options.engine)
-    if options.engine in COMPILED:
-        watcher.decided([f"engine: {options.engine}, which takes {COMPILED[options.engine]} to compile the columns"])
-    known = {name: value for name, value in asdict(decision).items() if name not in ("fractions", "reasons", "doubts")}
-    modules = {name: column.module for name, column in columns.items()}
-    two_classes = [name for name, column in columns.items() if column.two_classes]
-    engine = make(**known, ignore_index=options.ignore_index, losses=modules, two_classes=two_classes, device=place)
-    return engine, columns
-
-
 def _quantiles(state: State, sink: "TableInMemory | RunWriter") -> dict[str, list[float | None]]:
     at = list(QUANTILES.values())
-    return {
-        name: exact_quantiles(state.histogram[i], partial(sink.column, name), at) for i, name in enumerate(state.losses)
-    }
+
+    def of_loss(i: int, name: str) -> list[float | None]:
+        return exact_quantiles(state.histogram[i], partial(sink.column, name), at)
+
+    with ThreadPoolExecutor(QUANTILE_THREADS) as pool:
+        return dict(zip(state.losses, pool.map(of_loss, range(len(state.losses)), state.losses), strict=True))
 
 
 def _recorded(value: Any) -> Any:

@@ -4,13 +4,12 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from evaltool.detect import Decision
 from evaltool.errors import EvaltoolError
+from evaltool.numerics.weight_rules import rule_weights
 from evaltool.readers import Rows, as_array
 from evaltool.schema import WEIGHT_WORDS, is_softmax
-from evaltool.weights import class_weights
 
 Array = np.ndarray[Any, Any]
 LABELS_PER_READ = 1 << 22
@@ -94,5 +93,5 @@ class LabelCounts:
 
 
 def _weights(counts: Array, word: str) -> list[float]:
-    weights: list[float] = class_weights(torch.from_numpy(counts), WEIGHT_WORDS[word]).tolist()
+    weights: list[float] = rule_weights(counts, WEIGHT_WORDS[word]).tolist()
     return weights

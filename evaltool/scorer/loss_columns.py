@@ -1,36 +1,49 @@
-"""From what the user asks for (SPECs, modules, files, class weights) to loss columns."""
+"""From what the user asks for (SPECs, modules, files, class weights) to loss columns.
+
+The modules are built when an engine asks for them: kernels need their parameters alone, and no torch.
+"""
 
 import copy
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
-
-from evaltool.artifacts.loss_files import open_loss
 from evaltool.artifacts.trust import manifest_of
 from evaltool.catalogue import LossSpec, build_loss, check_column_name, entry_of
 from evaltool.detect import Decision
 from evaltool.errors import EvaltoolError
+from evaltool.kernels.job import KernelLoss
 from evaltool.run.manifest import file_record
 from evaltool.schema import DEFAULT_LOSSES, DEFAULT_LOSSES_OF_SHARES
 from evaltool.scorer.label_counts import LabelCounts
 from evaltool.scorer.spec_check import check_fits, check_lengths
 from evaltool.scorer.spec_fill import filled
+from evaltool.scorer.spec_values import are_plain
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
 class LossColumn:
     """A loss column."""
 
-    module: Any  # (preds, labels) -> [N]
+    build: Callable[[], Any]  # gives the module
     formula: str  # with the parameters' values
     record: dict[str, Any]  # in run.json
     two_classes: bool = False  # one foreground class is given to it as background and foreground
     weighted: bool = False  # its values are weighted by class
+    loss: KernelLoss | None = (
+        None  # what a kernel is told of it; None of a module or file that is none of the catalogue
+    )
+
+    @cached_property
+    def module(self) -> Any:
+        """The module (preds, labels) -> [N]."""
+        return self.build()
 
 
 def loss_columns(
@@ -42,7 +55,7 @@ def loss_columns(
     counts: LabelCounts,
     class_weights: Sequence[float] | None,
     trust: bool,
-    device: torch.device,
+    device: str,
 ) -> dict[str, LossColumn]:
     """Return the loss columns of a job; a file replaces the default loss of its name.
 
@@ -65,11 +78,25 @@ def loss_columns(
         if column in asked or column in from_files:
             raise EvaltoolError(f"two losses fill the column {column!r}\n  Name the file's: --module other={path}")
         from_files.add(column)
-        module = open_loss(path, trust=trust, device=device)
+        module = _opened(path, trust, device)
         _check_settings(column, module, decision, ignore_index)
         kind = getattr(module, "format", "TorchScript")
-        columns[column] = LossColumn(module, f"{kind} {path.name}", {"column": column, **file_record(path)})
+        columns[column] = LossColumn(
+            partial(_same, module), f"{kind} {path.name}", {"column": column, **file_record(path)}
+        )
     return columns
+
+
+def _same(module: Any) -> Any:
+    return module
+
+
+def _opened(path: Path, trust: bool, device: str) -> Any:
+    # here: they take torch
+    from evaltool.artifacts.loss_files import open_loss
+    from evaltool.devices import chosen_device
+
+    return open_loss(path, trust=trust, device=chosen_device(device))
 
 
 def _file_column(text: str) -> tuple[str, Path]:
@@ -87,6 +114,8 @@ def _file_column(text: str) -> tuple[str, Path]:
 
 def _from_module(column: str, module: Any, decision: Decision, ignore_index: int) -> LossColumn:
     """Return the column of a caller's module; a copy, for it is moved to the device and set to evaluate."""
+    from torch import nn  # here: only a caller with torch has modules
+
     if not isinstance(module, nn.Module):
         raise EvaltoolError(
             f"this is no loss\n  the column {column!r}: {type(module).__name__}, expected a SPEC or a torch.nn.Module\n"
@@ -95,10 +124,10 @@ def _from_module(column: str, module: Any, decision: Decision, ignore_index: int
     _check_settings(column, module, decision, ignore_index)
     name = type(module).__name__
     two_classes = decision.foreground and _takes_two_classes(module)
-    return LossColumn(copy.deepcopy(module), name, {"column": column, "module": name}, two_classes)
+    return LossColumn(partial(copy.deepcopy, module), name, {"column": column, "module": name}, two_classes)
 
 
-def _takes_two_classes(module: nn.Module) -> bool:
+def _takes_two_classes(module: "nn.Module") -> bool:
     """Whether one foreground class is given to a module as a softmax of background and foreground."""
     entry = entry_of(module)
     if entry is None:
@@ -138,23 +167,28 @@ def column_from_spec(
     outputs = entry.outputs(decision.task, decision.foreground)
     softmax = outputs == "softmax"
     given = filled(spec, outputs, class_weights, counts)
-    module = build_loss(
+    build = partial(
+        build_loss,
         replace(spec, parameters=given),
         ignore_index=ignore_index,
         preds_are=decision.preds_are or "logits",
         activation="softmax" if softmax else "sigmoid",
         form="softmax" if softmax else "hinge",
     )
+    column = LossColumn(build, "", {})
+    if not are_plain(given, spec.name, decision.num_classes):
+        _ = column.module  # its constructor checks the parameters
     check_lengths(spec, given, decision)
     values = {name: given.get(name, default) for name, default in entry.parameters.items()}
     told = ", ".join(f"{name} = {_shown(value)}" for name, value in values.items())
     formula = f"{entry.formula}; {told}" if told else entry.formula
-    return LossColumn(
-        module,
-        formula,
-        {"column": spec.column, "loss": spec.name, "parameters": values, "formula": formula},
+    return replace(
+        column,
+        formula=formula,
+        record={"column": spec.column, "loss": spec.name, "parameters": values, "formula": formula},
         two_classes=decision.foreground and softmax,
         weighted=any(values[name] is not None for name in entry.class_weights.get(outputs, ())),
+        loss=KernelLoss(spec.column, spec.name, values),
     )
 
 

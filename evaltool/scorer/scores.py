@@ -42,6 +42,8 @@ class Columns(Mapping[str, Array]):
 class TableInMemory:
     """Takes batches as ``RunWriter`` does and keeps them."""
 
+    keeps = True
+
     def __init__(self, schema: pa.Schema) -> None:
         self._batches: list[pa.RecordBatch] = []
         self.table = pa.Table.from_batches([], schema)

@@ -122,7 +122,7 @@ def test_run_json_says_where_the_run_comes_from(digits):
     assert run["status"] == "done"
     assert run["decisions"]["task"] == "multiclass"
     assert run["engine"] == "torch"
-    assert {"evaltool", "torch", "numpy", "pyarrow", "python"} == set(run["versions"])
+    assert {"evaltool", "torch", "numba", "numpy", "pyarrow", "python"} == set(run["versions"])
     preds, labels = run["inputs"]
     assert preds["path"] == str(digits.folder / "preds.npy")
     assert preds["size"] == (digits.folder / "preds.npy").stat().st_size
