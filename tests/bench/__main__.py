@@ -18,7 +18,7 @@ FORMAT = 1
 def parsed(words: list[str] | None) -> argparse.Namespace:
     """Return the options."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("--size", type=float, default=256, metavar="MB", help="of logits in each shape [256]")
+    parser.add_argument("--size", type=float, metavar="MB", help="of logits in each shape [256; with --gpu 2048]")
     parser.add_argument("--rows", type=int, metavar="N", help="samples in each shape, in place of --size")
     parser.add_argument("--rounds", type=int, default=7, help="times that each is measured [7]")
     parser.add_argument(
@@ -35,7 +35,8 @@ def parsed(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, help="where the arrays are put for a while")
     asked = parser.parse_args(words)
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    asked.threads = asked.threads or cpus
+    asked.threads = cpus if asked.threads is None else asked.threads
+    asked.size = asked.size if asked.size is not None else 2048 if asked.gpu else 256
     if not 1 <= asked.threads <= cpus:
         parser.error(f"--threads {asked.threads}: there are {cpus} CPUs")
     if asked.rounds < 1 or (asked.rows is not None and asked.rows < 2) or asked.size <= 0:

@@ -41,6 +41,7 @@ class Contestant:
         share: of the samples that it is given: of what would take minutes.
         ours: it is evaltool.
         streams: it needs no more than a batch in memory.
+        files: it starts from the files, in the page cache; else from arrays in memory.
         process: it runs in a process of its own.
         most_classes: above which it is skipped, and why.
     """
@@ -53,6 +54,7 @@ class Contestant:
     share: int = 1
     ours: bool = False
     streams: bool = False
+    files: bool = False
     process: bool = False
     most_classes: tuple[int, str] | None = None
 

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -65,31 +65,27 @@ def resident(problem: Problem, threads: int) -> Ready:
     return Ready(lambda _: scored(problem, into_run=False, resident=True), collect=collect)
 
 
-def kernel(problem: Problem, threads: int, *, count: bool) -> Ready:
-    """Prepare the engine over the arrays in memory, in its threads; nothing is written."""
-    from evaltool.detect import decide
-    from evaltool.progress import opened_progress
-    from evaltool.readers import open_labels, open_preds
-    from evaltool.scorer.asked import asked_losses
-    from evaltool.scorer.blocks import scored_blocks
-    from evaltool.scorer.job import _open_engine
+def kernel(problem: Problem, threads: int) -> Ready:
+    """Prepare the engine over the arrays in memory, in its threads; nothing is written.
 
-    where = problem.device.startswith("cuda") or not problem.streamed
-    rows = (
-        open_preds(problem.preds if where else problem.preds_file),
-        open_labels(problem.labels if where else problem.labels_file),
-    )
-    decision = decide(*rows, task=problem.shape.task, preds_are="logits", ignore_index=-100)
-    options = SimpleNamespace(
-        engine="auto", module=(), class_weights=None, ignore_index=-100, trust=False, batch_size=None
-    )
+    The threads stay from run to run, and with them their counts, as they do over the blocks of one job.
+    """
+    from evaltool.scorer.blocks import BLOCK_NUMBERS
 
-    with opened_progress(None) as watcher:
-        engine, _columns = _open_engine(problem.device, decision, asked_losses(None), options, rows[1], watcher)
+    engine = opened_engine(problem)
 
-    def run(_: None) -> list[Any]:
-        blocks = [block.columns for _start, block in scored_blocks(*rows, engine, None)]
-        if "torch" in sys.modules:  # the engine's threads compute alone, and tell PyTorch so
+    def scored(part: slice) -> Any:
+        preds, labels = problem.part(part)
+        return engine.score(preds, labels).columns
+
+    if engine.workers == 1:
+        over: Any = map
+    else:
+        over = ThreadPoolExecutor(engine.workers, initializer=engine.enter_thread).map
+
+    def run(numbers: int | None) -> list[Any]:
+        blocks = list(over(scored, problem.parts(numbers)))
+        if "torch" in sys.modules:  # an engine's thread that computes alone tells all of PyTorch so
             sys.modules["torch"].set_num_threads(threads)
         return blocks
 
@@ -98,7 +94,24 @@ def kernel(problem: Problem, threads: int, *, count: bool) -> Ready:
 
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    return Ready(run, collect=collect)
+    # on a GPU larger blocks pay; on a CPU a job's are those that stay in a core's cache
+    return Ready(run, (BLOCK_NUMBERS,) if problem.device == "cpu" else (1 << 24, 1 << 26), collect)
+
+
+def opened_engine(problem: Problem) -> Any:
+    """Return the engine that ``evaltool score`` would take."""
+    from evaltool.detect import decide
+    from evaltool.progress import opened_progress
+    from evaltool.readers import open_labels, open_preds
+    from evaltool.scorer.asked import asked_losses
+    from evaltool.scorer.engine import open_engine
+
+    rows = open_preds(problem.preds_file), open_labels(problem.labels_file)
+    decision = decide(*rows, task=problem.shape.task, preds_are="logits", ignore_index=-100)
+    options = SimpleNamespace(engine="auto", module=(), class_weights=None, ignore_index=-100, trust=False)
+    with opened_progress(None) as watcher:
+        engine, _columns = open_engine(problem.device, decision, asked_losses(None), options, rows[1], watcher)
+    return engine
 
 
 EVERY = "every column, status and count"
@@ -106,11 +119,11 @@ BOTH = ("cpu", "cuda")
 OURS = (
     Contestant(
         "evaltool score", f"{EVERY}; files to a run, the process's start included", command, devices=BOTH, ours=True,
-        process=True,
+        files=True, process=True,
     ),
-    Contestant("evaltool.score()", f"{EVERY}; files to a run", function, devices=BOTH, ours=True, streams=True),
     Contestant(
-        "evaltool kernel", f"{EVERY}, in memory", partial(kernel, count=True), devices=BOTH, ours=True, streams=True
+        "evaltool.score()", f"{EVERY}; files to a run", function, devices=BOTH, ours=True, files=True, streams=True
     ),
+    Contestant("evaltool kernel", f"{EVERY}, in memory", kernel, devices=BOTH, ours=True, streams=True),
 )  # fmt: skip
 RESIDENT = (Contestant("evaltool.score(tensor)", f"{EVERY}, in memory", resident, devices=("cuda",), ours=True),)

@@ -83,16 +83,18 @@ class Problem:
 
     def batches(self, numbers: int | None) -> Iterator[tuple[Any, Any]]:
         """Yield the samples in batches of about so many predictions; None for all in one."""
-        if numbers is None:
-            yield self.preds, self.labels
-            return
-        rows = max(1, numbers // self.shape.sample)
-        for start in range(0, self.size, rows):
-            part = slice(start, min(start + rows, self.size))
-            if self.streamed:
-                yield self._tensor(_read(self.preds_file, part)), self._tensor(_read(self.labels_file, part))
-            else:
-                yield self.preds[part], self.labels[part]
+        yield from map(self.part, self.parts(numbers))
+
+    def parts(self, numbers: int | None) -> list[slice]:
+        """Return the batches' samples."""
+        rows = self.size if numbers is None else max(1, numbers // self.shape.sample)
+        return [slice(start, min(start + rows, self.size)) for start in range(0, self.size, rows)]
+
+    def part(self, part: slice) -> tuple[Any, Any]:
+        """Return predictions and labels of some samples."""
+        if self.streamed and part.stop - part.start < self.size:
+            return self._tensor(_read(self.preds_file, part)), self._tensor(_read(self.labels_file, part))
+        return self.preds[part], self.labels[part]
 
     def _tensor(self, array: np.ndarray) -> Any:
         import torch  # here: writing a problem does without it
