@@ -29,6 +29,7 @@ def parsed(words: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--threads", type=int, help="CPUs that all may use [those there are]")
     parser.add_argument("--no-memory", action="store_true", help="do not measure memory")
+    parser.add_argument("--engine", default="auto", help="evaltool's [auto]")
     parser.add_argument("--gpu", action="store_true", help="measure on the GPU")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every number")
     parser.add_argument("--growth", type=Path, metavar="FILE", help="draw how time and memory grow (.svg, .png)")
@@ -69,24 +70,24 @@ def main(words: list[str] | None = None) -> None:
     from .growth import draw, growth
     from .machine import machine
     from .measure import Asked, measure_shape
-    from .table import machine_line, table
+    from .table import page
 
     torch.set_num_threads(asked.threads)
     if asked.gpu and not torch.cuda.is_available():
         sys.exit("bench: --gpu needs a CUDA device, and PyTorch sees none; `evaltool doctor` says why")
     device = "cuda" if asked.gpu else "cpu"
     document: dict[str, Any] = {"format": FORMAT, "machine": machine(asked.threads, device), "shapes": []}
-    wanted = Asked(asked.threads, asked.rounds, device, not asked.no_memory, tuple(asked.beside))
+    wanted = Asked(asked.threads, asked.rounds, device, not asked.no_memory, tuple(asked.beside), asked.engine)
     with tempfile.TemporaryDirectory(dir=asked.folder, prefix="evaltool-bench-") as folder:
         for shape in asked.shapes:
             rows = asked.rows or shape.rows(asked.size)
             document["shapes"].append(measure_shape(Path(folder), shape, rows, wanted))
             _write(document, asked.json)  # a shape takes minutes: what is measured is kept
         if asked.growth:
-            document["growth"] = growth(Path(folder), asked.size, asked.threads, asked.rounds)
+            document["growth"] = growth(Path(folder), asked.size, asked.threads, asked.rounds, asked.engine)
             draw(document["growth"], asked.size, asked.growth)
             _write(document, asked.json)
-    sys.stdout.write(f"{machine_line(document['machine'])}\n{table(document['shapes'])}")
+    sys.stdout.write(page(document))
 
 
 def _write(document: dict[str, Any], file: Path | None) -> None:

@@ -45,12 +45,21 @@ def child_peak() -> float:
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1.024 / 1000
 
 
-def measured(contestant: Contestant, folder: Path, threads: int, batch: int | None, device: str, runs: int) -> Any:
+def measured(
+    contestant: Contestant,
+    folder: Path,
+    threads: int,
+    batch: int | None,
+    device: str = "cpu",
+    engine: str = "auto",
+    runs: int = 0,
+) -> Any:
     """Return the memory in MB above that of a tiny problem, and the seconds of so many runs after it."""
-    tiny = prepared(contestant, open_problem(folder / "tiny", device=device, streamed=contestant.streams), threads)
+    options = {"device": device, "engine": engine, "streamed": contestant.streams}
+    tiny = prepared(contestant, open_problem(folder / "tiny", **options), threads)
     tiny.run(batch)
     before = child_peak()
-    problem = open_problem(folder, device=device, streamed=contestant.streams, share=contestant.share)
+    problem = open_problem(folder, share=contestant.share, **options)
     ready = prepared(contestant, problem, threads)
     if contestant.process:
         ready.run(batch)
@@ -78,7 +87,7 @@ def _device_peak(ready: Ready, batch: int | None) -> float:
 
 
 def measure(contestant: Contestant, folder: Path, **options: Any) -> dict[str, Any]:
-    """Return what a fresh process measures; threads, batch, device and runs are those of ``measured``."""
+    """Return what a fresh process measures; options are those of ``measured``."""
     asked = {"name": contestant.name, "folder": str(folder), **options}
     words = [sys.executable, "-W", "ignore", "-m", "tests.bench.alone", json.dumps(asked)]
     done = subprocess.run(words, capture_output=True, text=True)
@@ -96,7 +105,9 @@ def main() -> None:
     folder = Path(asked.pop("folder"))
     limit_threads(asked["threads"])
     shape = open_problem(folder).shape
-    found = next(one for one in contestants(asked["device"]) if one.name == asked["name"] and shape.task in one.tasks)
+    found = next(
+        one for one in contestants(asked.get("device", "cpu")) if one.name == asked["name"] and shape.task in one.tasks
+    )
     asked.pop("name")
     sys.stdout.write(json.dumps(measured(found, folder, **asked)) + "\n")
 

@@ -27,7 +27,7 @@ def points(megabytes: float, threads: int) -> list[tuple[str, int, float, int, i
     return found
 
 
-def growth(folder: Path, megabytes: float, threads: int, rounds: int) -> list[dict[str, Any]]:
+def growth(folder: Path, megabytes: float, threads: int, rounds: int, engine: str) -> list[dict[str, Any]]:
     """Return seconds and MB of every point, each in a process of its own."""
     rows = []
     for along, value, size, classes, used in points(megabytes, threads):
@@ -36,7 +36,7 @@ def growth(folder: Path, megabytes: float, threads: int, rounds: int) -> list[di
         try:
             write_problem(place / "tiny", shape, 2)
             problem = write_problem(place, shape, shape.rows(size))
-            found = measure(FUNCTION, place, threads=used, batch=None, device="cpu", runs=rounds)
+            found = measure(FUNCTION, place, threads=used, batch=None, engine=engine, runs=rounds)
         finally:
             shutil.rmtree(place, ignore_errors=True)
         rows.append(

@@ -20,13 +20,23 @@ LIMITS_OF_FILES = ("host to device", "host read")  # on a GPU; both go on at the
 
 @dataclass(frozen=True)
 class Asked:
-    """What to measure: threads, rounds, "cpu" or "cuda", memory too or not, and names to leave others out by."""
+    """What to measure.
+
+    Attributes:
+        threads: CPUs that each may use.
+        rounds: times that each is measured.
+        device: "cpu" or "cuda".
+        memory: measure it as well.
+        names: leave out whom none of these is part of; nobody if there is none.
+        engine: evaltool's.
+    """
 
     threads: int
     rounds: int
     device: str = "cpu"
     memory: bool = True
     names: tuple[str, ...] = ()
+    engine: str = "auto"
 
 
 def measure_shape(folder: Path, shape: Shape, rows: int, asked: Asked) -> dict[str, Any]:
@@ -35,7 +45,7 @@ def measure_shape(folder: Path, shape: Shape, rows: int, asked: Asked) -> dict[s
     try:
         write_problem(place / "tiny", shape, 2)
         write_problem(place, shape, rows)
-        problem = Problem(place, shape, device=asked.device)
+        problem = Problem(place, shape, device=asked.device, engine=asked.engine)
         return _measured(problem, asked)
     finally:
         shutil.rmtree(place, ignore_errors=True)
@@ -123,7 +133,7 @@ def _row(times: Times, size: int, problem: Problem, fastest: list[float], kernel
 def _memory(one: Contestant, problem: Problem, batch: int | None, asked: Asked) -> float | None:
     sys.stderr.write(f"{problem.shape.name}: memory of {one.name}\n")
     try:
-        options = {"threads": asked.threads, "batch": batch, "device": asked.device, "runs": 0}
+        options = {"threads": asked.threads, "batch": batch, "device": asked.device, "engine": asked.engine}
         memory: float | None = measure(one, problem.folder, **options)["memory_mb"]
         return memory
     except Skip as skip:

@@ -4,20 +4,22 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from inspect import signature
+from threading import local
 from types import SimpleNamespace
 from typing import Any
 
-from .contest import Contestant, Ready
+from .contest import Contestant, Ready, Skip
 from .problems import Problem
 
 
 def command(problem: Problem, threads: int) -> Ready:
     """Prepare `evaltool score` on the files: a process of its own, imports included."""
-    device = problem.device
 
     def run(_: None) -> dict[str, Any]:
         asked = [str(problem.preds_file), str(problem.labels_file), "-o", str(problem.folder / "command.run")]
-        options = ["--task", problem.shape.task, "--preds-are", "logits", "--device", device, "--overwrite"]
+        options = ["--task", problem.shape.task, "--preds-are", "logits", "--device", problem.device]
+        options += ["--engine", problem.engine, "--overwrite"]
         words = [sys.executable, "-m", "evaltool", "score", *asked, *options, "--json", "--progress", "none"]
         done = subprocess.run(
             words, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": str(threads)}
@@ -38,6 +40,7 @@ def scored(problem: Problem, *, into_run: bool = True, resident: bool = False) -
         problem.labels if resident else problem.labels_file,
         task=problem.shape.task,
         preds_are="logits",
+        engine=problem.engine,
         device=problem.device,
         output=problem.folder / "function.run" if into_run else None,
         overwrite=True,
@@ -70,13 +73,34 @@ def kernel(problem: Problem, threads: int) -> Ready:
 
     The threads stay from run to run, and with them their counts, as they do over the blocks of one job.
     """
-    from evaltool.scorer.blocks import BLOCK_NUMBERS
+    engine = opened_engine(problem)
+    return _in_threads(problem, threads, engine, lambda preds, labels: engine.score(preds, labels).columns)
+
+
+def columns_alone(problem: Problem, threads: int) -> Ready:
+    """Prepare the kernel without its counts."""
+    from evaltool.engines.class_labels import class_labels
+    from evaltool.kernels.choice import kernel_of
 
     engine = opened_engine(problem)
+    if engine.name != "fused":
+        raise Skip(f"the engine {engine.name} has no kernel that leaves the counts out")
+    make = kernel_of(engine.job)
+    if "count" not in signature(make).parameters:
+        raise Skip(f"{make.__name__} counts as it goes")
+    mine = local()
 
-    def scored(part: slice) -> Any:
-        preds, labels = problem.part(part)
-        return engine.score(preds, labels).columns
+    def scored(preds: Any, labels: Any) -> Any:
+        if not hasattr(mine, "kernel"):
+            mine.kernel = make(engine.job, count=False)
+        return mine.kernel.score(preds.numpy(), class_labels(labels.numpy(), one_hot=False))[1]
+
+    return _in_threads(problem, threads, engine, scored)
+
+
+def _in_threads(problem: Problem, threads: int, engine: Any, scored: Any) -> Ready:
+    """Prepare a function (preds, labels) -> columns over blocks as a job has them, in as many threads."""
+    from evaltool.scorer.blocks import BLOCK_NUMBERS
 
     if engine.workers == 1:
         over: Any = map
@@ -84,7 +108,7 @@ def kernel(problem: Problem, threads: int) -> Ready:
         over = ThreadPoolExecutor(engine.workers, initializer=engine.enter_thread).map
 
     def run(numbers: int | None) -> list[Any]:
-        blocks = list(over(scored, problem.parts(numbers)))
+        blocks = list(over(lambda part: scored(*problem.part(part)), problem.parts(numbers)))
         if "torch" in sys.modules:  # an engine's thread that computes alone tells all of PyTorch so
             sys.modules["torch"].set_num_threads(threads)
         return blocks
@@ -108,7 +132,7 @@ def opened_engine(problem: Problem) -> Any:
 
     rows = open_preds(problem.preds_file), open_labels(problem.labels_file)
     decision = decide(*rows, task=problem.shape.task, preds_are="logits", ignore_index=-100)
-    options = SimpleNamespace(engine="auto", module=(), class_weights=None, ignore_index=-100, trust=False)
+    options = SimpleNamespace(engine=problem.engine, module=(), class_weights=None, ignore_index=-100, trust=False)
     with opened_progress(None) as watcher:
         engine, _columns = open_engine(problem.device, decision, asked_losses(None), options, rows[1], watcher)
     return engine
@@ -125,5 +149,8 @@ OURS = (
         "evaltool.score()", f"{EVERY}; files to a run", function, devices=BOTH, ours=True, files=True, streams=True
     ),
     Contestant("evaltool kernel", f"{EVERY}, in memory", kernel, devices=BOTH, ours=True, streams=True),
+    Contestant(
+        "evaltool kernel, columns alone", "every column and status, in memory", columns_alone, ours=True, streams=True
+    ),
 )  # fmt: skip
 RESIDENT = (Contestant("evaltool.score(tensor)", f"{EVERY}, in memory", resident, devices=("cuda",), ours=True),)

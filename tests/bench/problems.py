@@ -54,15 +54,24 @@ class Problem:
         device: where the tensors are put.
         streamed: read each batch from the file, so that memory holds no more than it; else the arrays are in memory.
         share: only the first 1 / share of the samples.
+        engine: evaltool's, of ``schema.ENGINES``.
     """
 
     def __init__(
-        self, folder: Path, shape: Shape, *, device: str = "cpu", streamed: bool = False, share: int = 1
+        self,
+        folder: Path,
+        shape: Shape,
+        *,
+        device: str = "cpu",
+        streamed: bool = False,
+        share: int = 1,
+        engine: str = "auto",
     ) -> None:
         self.folder = folder
         self.shape = shape
         self.device = device
         self.streamed = streamed
+        self.engine = engine
         self.preds_file, self.labels_file = folder / "preds.npy", folder / "labels.npy"
         self.size = -(-len(np.load(self.preds_file, mmap_mode="r")) // share)
 

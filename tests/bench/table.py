@@ -1,5 +1,8 @@
-"""The measurements as Markdown."""
+"""The measurements as Markdown; ``python -m tests.bench.table FILE`` prints those of a bench's JSON."""
 
+import json
+import sys
+from pathlib import Path
 from typing import Any
 
 HEADER = ("", "GB/s", "lowest to highest", "of the limit", "kernel faster", "memory", "computes")
@@ -69,3 +72,12 @@ def _digits(value: float) -> str:
 
 def _line(cells: Any) -> str:
     return f"| {' | '.join(cells)} |\n"
+
+
+def page(document: dict[str, Any]) -> str:
+    """Return what a bench prints."""
+    return f"{machine_line(document['machine'])}\n{table(document['shapes'])}"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page(json.loads(Path(sys.argv[1]).read_text())))

@@ -138,7 +138,7 @@ def test_memory_is_that_of_what_runs(tmp_path):
     write_problem(tmp_path / "tiny", shape, 2)
     write_problem(tmp_path, shape, 20_000)
     by_name = {one.name: one for one in contestants("cpu")}
-    options = {"threads": 1, "batch": None, "device": "cpu", "runs": 1}
+    options = {"threads": 1, "batch": None, "runs": 1}
     whole = measure(by_name["PyTorch eager, whole array"], tmp_path, **options)
     if whole["memory_mb"] is None:
         pytest.skip("the system does not tell the peak")
@@ -150,7 +150,7 @@ def test_memory_is_that_of_what_runs(tmp_path):
 def test_growth_is_drawn(tmp_path, monkeypatch):
     monkeypatch.setattr(growth, "MANY", (2, 10))
     monkeypatch.setattr(growth, "measure", lambda *_, **asked: {"memory_mb": 5.0, "seconds": [asked["threads"]] * 3})
-    rows = growth.growth(tmp_path, 0.1, 2, 3)
+    rows = growth.growth(tmp_path, 0.1, 2, 3, "auto")
     assert [(row["along"], row["value"]) for row in rows] == [
         *(("N", n) for n in (2, 2, 6, 25)), ("C", 2), ("C", 10), ("threads", 1), ("threads", 2)
     ]  # fmt: skip
