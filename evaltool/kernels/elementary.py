@@ -21,9 +21,9 @@ FURTHEST = np.float32(124.0)
 
 _LOG2E = np.float32(1.4426950408889634)
 _LN2_HIGH, _LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
-_ROUND = np.float32(12582912.0)  # 1.5 * 2^23: what is added to it is rounded to a whole number, in its lowest bits
-_ROUND_BITS = np.int32(0x4B400000)
-_BIAS = np.int32(127 + SCALE_BITS)
+# 1.5 * 2^23: what is added to it is rounded to a whole number, in its lowest bits
+_ROUND, _ROUND_BITS = np.float32(12582912.0), np.int32(0x4B400000)
+_ROUND_SCALED = np.float32(12582912.0 + SCALE_BITS)
 _MANTISSA = np.int32(23)
 _ONE, _TWO, _HALF = np.float32(1.0), np.float32(2.0), np.float32(0.5)
 _E2, _E3, _E4, _E5, _E6 = (
@@ -60,12 +60,12 @@ double_of_int = _bitcast(types.int64, types.float64)
 @inlined
 def exp_scaled(x: Any) -> Any:
     """Return 2^56 e^x, float32, for a float32 x in [-124, 49]; exactly 2^56 for 0."""
-    t = x * _LOG2E + _ROUND
-    n = t - _ROUND
+    t = x * _LOG2E + _ROUND_SCALED
+    n = t - _ROUND_SCALED
     r = (x - n * _LN2_HIGH) - n * _LN2_LOW
-    p = _E2 + r * (_E3 + r * (_E4 + r * (_E5 + r * _E6)))
-    power = float_of_int(np.int32((int_of_float(t) - _ROUND_BITS + _BIAS) << _MANTISSA))
-    return (_ONE + (r + r * r * p)) * power
+    p = _ONE + r * (_ONE + r * (_E2 + r * (_E3 + r * (_E4 + r * (_E5 + r * _E6)))))
+    # the lowest bits of t are n + 56, and go to p's exponent; its others leave on the left
+    return float_of_int(np.int32(int_of_float(p) + (int_of_float(t) << _MANTISSA)))
 
 
 @inlined
@@ -127,10 +127,10 @@ def log64(x: Any) -> Any:
 
 
 @inlined
-def log1p64(x: Any) -> Any:
-    """Return log(1 + x), float64, for x >= 0; what is tiny keeps its digits."""
+def log1p64(x: Any, share: Any) -> Any:
+    """Return log(1 + x), float64, for x >= 0 and share = 1 / (1 + x); what is tiny keeps its digits."""
     one_plus = 1.0 + x
-    return log64(one_plus) - ((one_plus - 1.0) - x) / one_plus
+    return log64(one_plus) - ((one_plus - 1.0) - x) * share
 
 
 @inlined

@@ -8,6 +8,8 @@ from numpy import uint64
 from evaltool.kernels.compiled import compiled, part
 from evaltool.kernels.job import Array, KernelJob, KernelLoss
 from evaltool.kernels.loading import aligned, as_read, read, working_dtype
+from evaltool.kernels.softmax_class_counts import ClassScratch, class_scratch, count_row, count_tile, flush_low
+from evaltool.kernels.softmax_counts import SoftmaxCounts, count_rows, row_rank, tile_ranks
 from evaltool.kernels.softmax_finish import (
     CROSS_ENTROPY,
     DICE,
@@ -18,12 +20,27 @@ from evaltool.kernels.softmax_finish import (
     loss_values,
     store,
 )
-from evaltool.kernels.softmax_lanes import ENTROPY, LANES, MARGIN, OWN, P_LABEL, P_PRED, PLACE, STATUS, VALUE, lanes
-from evaltool.kernels.softmax_rows import GROUP, fill_tail, read_row, row_sums
+from evaltool.kernels.softmax_lanes import (
+    ENTROPY,
+    LABEL,
+    LANES,
+    MARGIN,
+    MOST_IN_TILES,
+    OWN,
+    P_LABEL,
+    P_PRED,
+    PLACE,
+    STATUS,
+    VALUE,
+    Lanes,
+    lanes,
+)
+from evaltool.kernels.softmax_rows import fill_tail, read_row, row_sums
 from evaltool.kernels.softmax_tiles import tile_sums, transpose_rows
-from evaltool.schema import KINDS
+from evaltool.schema import KINDS, OK
 
-TILE_CLASSES = 64  # up to so many, 64 rows are looked at together
+# numbers that stay in a core's cache from one look at them to the next
+CACHED_NUMBERS = 1 << 17
 
 COLUMNS = ("p_label", "p_pred", "margin", "entropy")
 
@@ -53,13 +70,20 @@ class MulticlassKernel:
 
     Args:
         job: a job of the task multiclass that ``refusal`` finds nothing against.
+        count: also count, which takes longer than the columns do.
     """
 
-    def __init__(self, job: KernelJob) -> None:
+    def __init__(self, job: KernelJob, *, count: bool = True) -> None:
         self._job = job
         self._losses = kernel_losses(job)
         self._kind = KINDS.index(job.preds_are)
         self._probs = 1 if job.preds_are == "probs" else None
+        self._in_tiles = job.num_classes <= MOST_IN_TILES
+        self._counts = SoftmaxCounts(job.task, job.num_classes, [loss.column for loss in job.losses])
+        self._row_counts = self._counts.rows if count else None
+        self._class_counts = self._counts.by_class if count else None
+        self._class_scratch = class_scratch(job.num_classes)
+        self._scratch: dict[Any, Scratch] = {}
 
     @staticmethod
     def refusal(job: KernelJob) -> str | None:
@@ -68,24 +92,75 @@ class MulticlassKernel:
 
     def score(self, preds: Array, labels: Array) -> tuple[Array, dict[str, Array]]:
         """Return the status, int8 [n], and the columns, [n] each, of preds [n, C] and int64 labels [n]."""
-        count = len(preds)
-        room = -(-count // LANES) * LANES
-        status = np.empty(room, np.int8)
-        pred = np.empty(room, np.int64)
-        values = np.empty((len(COLUMNS) + len(self._job.losses), room), np.float32)
-        dtype = working_dtype(preds)
+        rows = len(preds)
+        # lanes are written all 64 at a time
+        status = np.empty(rows + LANES, np.int8)
+        pred = np.empty(rows + LANES, np.int64)
+        values = np.empty((len(COLUMNS) + len(self._job.losses), rows + LANES), np.float32)
         given = as_read(preds)
-        common = (labels, self._job.ignore_index, self._kind, self._probs, self._job.tolerance, self._losses)
-        if self._job.num_classes <= TILE_CLASSES:
-            scratch = lanes(self._job.num_classes, dtype)
-            _score_tiles(given, *common, scratch, status, pred, values)
-        else:
-            scratch = lanes(0, dtype)
-            copy = aligned(0 if given.dtype == dtype else self._job.num_classes, dtype)
-            _score_rows(given, *common, scratch, copy, aligned(GROUP, dtype), status, pred, values)
+        dtype = working_dtype(preds)
+        coded = None if given.dtype == dtype else 1
+        if given.dtype not in self._scratch:
+            self._scratch[given.dtype] = self._new_scratch(dtype, coded)
+        run = _score_tiles if self._in_tiles else _score_rows
+        run(
+            given,
+            labels,
+            Question(self._job.ignore_index, self._kind, self._job.tolerance),
+            self._probs,
+            coded,
+            self._losses,
+            self._scratch[given.dtype],
+            self._row_counts,
+            self._class_counts,
+            Answer(status, pred, values),
+        )
+        status, pred, values = status[:rows], pred[:rows], values[:, :rows]
+        if self._row_counts is not None:
+            self._counts.add_sparse(values[len(COLUMNS) :], labels, pred, status)
         names = (*COLUMNS, *(loss.column for loss in self._job.losses))
-        columns: dict[str, Array] = {"pred": pred[:count], **{name: values[i, :count] for i, name in enumerate(names)}}
-        return status[:count], columns
+        columns: dict[str, Array] = {"pred": pred, **dict(zip(names, values, strict=True))}
+        return status, columns
+
+    def counts(self) -> dict[str, Array]:
+        """Return what was counted so far, in the layout of ``state.npz``."""
+        return self._counts.arrays()
+
+    def _new_scratch(self, dtype: Any, coded: int | None) -> "Scratch":
+        classes = self._job.num_classes
+        return Scratch(
+            lanes(classes if self._in_tiles else 0, dtype),
+            aligned(LANES, np.int32),
+            aligned(0 if self._in_tiles or coded is None else classes, dtype),
+            aligned(LANES, dtype),
+            self._class_scratch,
+        )
+
+
+class Question(NamedTuple):
+    """What of a job is the same for all rows."""
+
+    ignore_index: int
+    kind: int  # place in KINDS
+    tolerance: float
+
+
+class Scratch(NamedTuple):
+    """Memory of one thread for one dtype."""
+
+    lanes: Lanes
+    ranks: Array  # int32 [64]
+    copy: Array  # [C] of the working dtype, for rows that have to be read; else empty
+    tail: Array  # [64] of the working dtype
+    classes: ClassScratch
+
+
+class Answer(NamedTuple):
+    """Where the results go; n is 64 more than there are rows."""
+
+    status: Array  # int8 [n]
+    pred: Array  # int64 [n]
+    values: Array  # float32 [4 + L, n]
 
 
 def kernel_losses(job: KernelJob) -> KernelLosses:
@@ -144,76 +219,106 @@ def _refused(loss: KernelLoss) -> str | None:
 def _score_tiles(
     preds: Any,
     labels: Any,
-    ignore_index: Any,
-    kind: Any,
+    question: Any,
     probs: Any,
-    tolerance: Any,
+    coded: Any,
     losses: Any,
     scratch: Any,
-    status: Any,
-    pred: Any,
-    values: Any,
+    row_counts: Any,
+    class_counts: Any,
+    answer: Any,
 ) -> None:
+    """Score rows of few classes; ``probs``, ``coded`` and the counts are None or not, and compiled accordingly."""
     classes = preds.shape[1]
+    lanes = scratch.lanes
     for start in range(0, len(preds), LANES):
         count = min(LANES, len(preds) - start)
-        label_codes(labels, start, count, classes, ignore_index, scratch.codes)
-        transpose_rows(preds, start, count, scratch)
+        label_codes(labels, start, count, classes, question.ignore_index, lanes.codes)
+        transpose_rows(preds, start, count, coded, lanes)
         for lane in range(count):
-            scratch.rows[OWN + lane] = read(preds[uint64(start + lane), uint64(scratch.codes[lane])])
-        tile_sums(scratch, classes, probs)
-        _finish(scratch, start, kind, tolerance, losses, status, pred, values)
+            own = read(preds[uint64(start + lane), uint64(lanes.codes[LABEL + lane])])
+            lanes.owns[lane] = own
+            lanes.rows[OWN + lane] = own
+        tile_sums(lanes, classes, probs)
+        _finish(lanes, start, question, losses, answer)
+        if row_counts is not None:
+            tile_ranks(lanes, classes, scratch.ranks)
+            count_rows(lanes, count, answer.values, len(COLUMNS), start, probs, scratch.ranks, row_counts)
+            if class_counts is not None:
+                count_tile(lanes, classes, probs, scratch.classes, class_counts)
 
 
 @compiled
 def _score_rows(
     preds: Any,
     labels: Any,
-    ignore_index: Any,
-    kind: Any,
+    question: Any,
     probs: Any,
-    tolerance: Any,
+    coded: Any,
     losses: Any,
     scratch: Any,
-    copy: Any,
-    tail: Any,
-    status: Any,
-    pred: Any,
-    values: Any,
+    row_counts: Any,
+    class_counts: Any,
+    answer: Any,
 ) -> None:
+    """Score rows of many classes; see ``_score_tiles``."""
     classes = preds.shape[1]
-    for start in range(0, len(preds), LANES):
-        count = min(LANES, len(preds) - start)
-        label_codes(labels, start, count, classes, ignore_index, scratch.codes)
+    lanes, tail = scratch.lanes, scratch.tail
+    together = min(LANES, max(1, CACHED_NUMBERS // classes))
+    for start in range(0, len(preds), together):
+        count = min(together, len(preds) - start)
+        label_codes(labels, start, count, classes, question.ignore_index, lanes.codes)
         for lane in range(count):
-            row = _row(preds, start + lane, copy)
+            row = _row(preds, start + lane, coded, scratch.copy)
             fill_tail(row, tail)
-            scratch.rows[OWN + lane] = row[uint64(scratch.codes[lane])]
-            row_sums(row, tail, scratch, lane, probs)
-        _finish(scratch, start, kind, tolerance, losses, status, pred, values)
+            own = row[uint64(lanes.codes[LABEL + lane])]
+            lanes.rows[OWN + lane] = own
+            lanes.owns[lane] = own
+            row_sums(row, tail, lanes, lane, probs)
+        _finish(lanes, start, question, losses, answer)
+        if row_counts is not None:
+            for lane in range(count):
+                scratch.ranks[lane] = 0
+                if lanes.codes[STATUS + lane] == OK:
+                    row = _row(preds, start + lane, coded, scratch.copy)
+                    label = lanes.codes[LABEL + lane]
+                    if label != lanes.codes[PLACE + lane]:
+                        scratch.ranks[lane] = row_rank(row, lanes.owns[lane], label)
+                    if class_counts is not None:
+                        fill_tail(row, tail)
+                        count_row(row, tail, lanes, lane, probs, scratch.classes, class_counts)
+            count_rows(lanes, count, answer.values, len(COLUMNS), start, probs, scratch.ranks, row_counts)
+            if class_counts is not None:
+                flush_low(scratch.classes, class_counts)
 
 
 @part
-def _row(preds: Any, at: Any, copy: Any) -> Any:
-    if len(copy) == 0:
+def _row(preds: Any, at: Any, coded: Any, copy: Any) -> Any:
+    if coded is None:
         return preds[at]
     read_row(preds, at, copy)
     return copy
 
 
 @part
-def _finish(
-    scratch: Any, start: Any, kind: Any, tolerance: Any, losses: Any, status: Any, pred: Any, values: Any
-) -> None:
-    finish(scratch, kind, tolerance)
-    rows, codes = scratch.rows, scratch.codes
+def _finish(lanes: Any, start: Any, question: Any, losses: Any, answer: Any) -> None:
+    finish(lanes, question.kind, question.tolerance)
+    rows, codes = lanes.rows, lanes.codes
+    every = OK
     for lane in range(LANES):
-        status[uint64(start + lane)] = codes[STATUS + lane]
-        pred[uint64(start + lane)] = codes[PLACE + lane]
-    store(rows, P_LABEL, codes, values[0], start)
-    store(rows, P_PRED, codes, values[1], start)
-    store(rows, MARGIN, codes, values[2], start)
-    store(rows, ENTROPY, codes, values[3], start)
+        answer.status[uint64(start + lane)] = codes[STATUS + lane]
+        every |= codes[STATUS + lane]
+    for lane in range(LANES):
+        answer.pred[uint64(start + lane)] = codes[PLACE + lane]
+    values = answer.values
+    store(rows, P_LABEL, values[0], start)
+    store(rows, P_PRED, values[1], start)
+    store(rows, MARGIN, values[2], start)
+    store(rows, ENTROPY, values[3], start)
     for which in range(len(losses.kinds)):
         loss_values(rows, codes, losses, which)
-        store(rows, VALUE, codes, values[4 + which], start)
+        store(rows, VALUE, values[len(COLUMNS) + which], start)
+    if every != OK:
+        for lane in range(LANES):
+            if codes[STATUS + lane] != OK:
+                values[:, start + lane] = np.nan

@@ -107,7 +107,7 @@ def _finish_logits(rows: Any, codes: Any) -> None:
 def _check_log_probs(rows: Any, tolerance: Any) -> None:
     for lane in range(LANES):
         peak = rows[PEAK + lane]
-        off = (peak > tolerance) | (abs(peak + log1p64(rows[TOTAL + lane])) > tolerance)
+        off = (peak > tolerance) | (abs(peak + log1p64(rows[TOTAL + lane], rows[P_PRED + lane])) > tolerance)
         rows[OFF + lane] = 1.0 if off else 0.0
 
 
@@ -129,7 +129,7 @@ def _finish_probs(rows: Any, codes: Any, tolerance: Any) -> None:
 def _scores(rows: Any, lane: Any, right: Any, far: Any, own_ratio: Any, lead: Any) -> None:
     total = rows[TOTAL + lane]
     share = 1.0 / (1.0 + total)
-    spread = log1p64(total)
+    spread = log1p64(total, share)
     rest = total - own_ratio
     miss = total if right else 1.0 + (rest if rest > 0.0 else 0.0)
     square = rows[SQUARE + lane] - own_ratio * own_ratio
@@ -198,7 +198,7 @@ def _dice(rows: Any, smooth_nr: Any, smooth_dr: Any, squared: Any) -> None:
 
 
 @part
-def store(values: Any, at: Any, status: Any, out: Any, start: Any) -> None:
-    """Write 64 values as float32, NaN where the status is not ok."""
+def store(values: Any, at: Any, out: Any, start: Any) -> None:
+    """Write 64 values as float32."""
     for lane in range(LANES):
-        out[uint64(start + lane)] = np.float32(values[at + lane] if status[STATUS + lane] == OK else np.nan)
+        out[uint64(start + lane)] = np.float32(values[uint64(at + lane)])

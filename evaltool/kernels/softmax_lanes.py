@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evaltool.kernels.loading import aligned
+from evaltool.kernels.transposition import LARGEST_SQUARE
 
 Array = np.ndarray[Any, Any]
 
 LANES = 64
+MOST_IN_TILES = 64  # classes up to which 64 rows are looked at together
 FOLD = 16  # classes whose float32 terms are summed before they go to a float64 sum
 
 # offsets in Lanes.sums, float32: the terms of a few classes
@@ -47,10 +49,12 @@ CODES = 3 * LANES
 
 
 class Lanes(NamedTuple):
-    """Arrays of 64 softmaxes; C is the number of classes, made even."""
+    """Arrays of 64 softmaxes."""
 
-    tile: Array  # float32 or float64 [C * 64]: class by class, 64 lanes each
+    tile: Array  # float32 or float64 [classes * 64]: class by class, 64 lanes each
+    copy: Array  # the same dtype: 64 rows that cannot be used where they are
     tops: Array  # the same dtype [64], each lane's largest
+    owns: Array  # the same dtype [64], each lane's label's
     keys: Array  # int32 or int64 [64], ``order_key`` of it
     places: Array  # int32 [64], the first class that has it
     sums: Array  # float32
@@ -59,17 +63,23 @@ class Lanes(NamedTuple):
 
 
 def lanes(num_classes: int, dtype: Any) -> Lanes:
-    """Return the scratch for tiles of some classes; all classes beyond are -inf."""
+    """Return the scratch for tiles of some classes."""
     wide = np.dtype(dtype) == np.float64
-    tile = aligned((num_classes + num_classes % 2) * LANES, dtype)
+    tile = aligned((-(-num_classes // LARGEST_SQUARE) * LARGEST_SQUARE + 1) * LANES, dtype)
     tile.fill(-np.inf)
+    copy = aligned(num_classes * LANES + LARGEST_SQUARE, dtype)
+    copy.fill(0.0)
     rows = aligned(ROWS, np.float64)
     rows.fill(0.0)
+    owns = aligned(LANES, dtype)
+    owns.fill(0.0)
     codes = aligned(CODES, np.int64)
     codes.fill(0)
     return Lanes(
         tile,
+        copy,
         aligned(LANES, dtype),
+        owns,
         aligned(LANES, np.int64 if wide else np.int32),
         aligned(LANES, np.int32),
         aligned(SUMS, np.float32),

@@ -56,6 +56,7 @@ def row_sums(row: Any, tail: Any, lanes: Any, lane: Any, probs: Any) -> None:
     rows[NEXT + lane] = 0.0 if ties + tied > 0.0 else np.float64(min(gap, near))
     rows[PEAK + lane] = top
     lanes.keys[lane] = key
+    lanes.tops[lane] = top
     lanes.places[lane] = place
     if probs is not None:
         rows[LEAST + lane] = _least(row)

@@ -11,7 +11,9 @@ The top class is left out of the sums and not subtracted from them: all classes 
 from typing import Any
 
 import numpy as np
-from numpy import uint64  # of an index: a signed one may be negative and count from the end, which no loop would vectorise
+from numpy import (
+    uint64,
+)  # of an index: a signed one may be negative and count from the end, which no loop would vectorise
 
 from evaltool.kernels.compiled import inlined, part
 from evaltool.kernels.elementary import FURTHEST, SCALE, UNSCALE, exp_scaled, log32
@@ -31,6 +33,7 @@ from evaltool.kernels.softmax_lanes import (
     TOTAL,
     WARMTH,
 )
+from evaltool.kernels.transposition import LARGEST_SQUARE, square_size, transposed_square
 
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 _FAR = np.float32(np.inf)
@@ -39,13 +42,37 @@ _SMALL = np.float32(1.1754943508222875e-38)
 
 
 @part
-def transpose_rows(preds: Any, start: Any, count: Any, lanes: Any) -> None:
-    """Fill the tile with ``count`` rows of preds [N, C], as float32 or float64; -0 becomes 0."""
-    tile = lanes.tile
+def transpose_rows(preds: Any, start: Any, count: Any, coded: Any, lanes: Any) -> None:
+    """Fill the tile with ``count`` rows of preds [N, C], as float32 or float64; other lanes hold anything finite.
+
+    Args:
+        preds: as ``loading.as_read`` gives them.
+        start: the first row.
+        count: how many rows.
+        coded: None where preds have the dtype of the tile, anything else where they have to be read.
+        lanes: with room for 64 rows in ``copy``.
+    """
     classes = preds.shape[1]
+    if coded is None:
+        flat = preds.reshape(-1)
+        if (start + LANES) * classes + LARGEST_SQUARE <= len(flat):
+            _transpose(flat, start * classes, classes, lanes.tile)
+            return
     for lane in range(count):
         for c in range(classes):
-            tile[uint64(c * LANES + lane)] = read(preds[uint64(start + lane), uint64(c)]) + _ZERO
+            lanes.copy[uint64(lane * classes + c)] = read(preds[uint64(start + lane), uint64(c)])
+    _transpose(lanes.copy, 0, classes, lanes.tile)
+
+
+@part
+def _transpose(flat: Any, at: Any, classes: Any, tile: Any) -> None:
+    size = square_size(tile)
+    for first in range(0, classes, size):
+        for lane in range(0, LANES, size):
+            transposed_square(flat, at + lane * classes + first, classes, tile, first * LANES + lane, LANES)
+    if classes % 2:  # classes are summed in pairs
+        for lane in range(LANES):
+            tile[uint64(classes * LANES + lane)] = -np.inf
 
 
 @part
@@ -85,12 +112,12 @@ def tile_sums(lanes: Any, classes: Any, probs: Any) -> None:
 @part
 def _peaks(tile: Any, keys: Any, places: Any, classes: Any) -> None:
     for lane in range(LANES):
-        keys[lane] = order_key(tile[lane])
+        keys[lane] = order_key(tile[lane] + _ZERO)
         places[lane] = 0
     for c in range(1, classes):
         here = np.int32(c)
         for lane in range(LANES):
-            key = order_key(tile[uint64(c * LANES + lane)])
+            key = order_key(tile[uint64(c * LANES + lane)] + _ZERO)  # -0 becomes 0
             best = keys[lane]
             places[lane] = here if key > best else places[lane]
             keys[lane] = key if key > best else best
