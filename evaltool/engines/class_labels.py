@@ -28,6 +28,7 @@ def class_labels(labels: Array, *, one_hot: bool) -> Array:
 
 def whole_numbers(labels: Array) -> Array:
     """Return float labels as int64; ``NO_LABEL`` where they hold no integer."""
+    labels = labels.astype(np.float64)  # of float16 not even the bound is a number
     with np.errstate(invalid="ignore"):
         whole = (labels == np.floor(labels)) & (np.abs(labels) < LARGEST)
     return np.where(whole, np.where(whole, labels, 0).astype(np.int64), NO_LABEL)

@@ -6,6 +6,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from evaltool.block import Block
+from evaltool.schema import OK
+
 SHOWN = 10
 
 
@@ -21,9 +24,9 @@ class Hardest:
         self._rows: list[dict[str, Any]] = []
         self._least: np.float32 | None = None  # the value to exceed, once there are enough rows
 
-    def add(self, batch: pa.RecordBatch) -> None:
-        """Look through a batch of the table; batches come in the table's order."""
-        values = batch.column(self.column).to_numpy(zero_copy_only=False)
+    def add(self, batch: pa.RecordBatch, block: Block) -> None:
+        """Look through a block and what the table has of it; they come in the table's order."""
+        values = np.where(block.status == OK, block.columns[self.column], np.float32(np.nan)).astype(np.float32)
         # of equals the first stays; NaN, for null, is above nothing
         chosen = np.flatnonzero(values > self._least if self._least is not None else ~np.isnan(values))
         if len(chosen) > SHOWN:
@@ -32,7 +35,7 @@ class Hardest:
         order = chosen[np.argsort(-values[chosen], kind="stable")[:SHOWN]]
         if not len(order):
             return
-        self._rows += batch.take(pa.array(order)).to_pylist()
+        self._rows += [{name: batch[name][i].as_py() for name in batch.schema.names} for i in order.tolist()]
         self._rows.sort(key=lambda row: (-row[self.column], row["index"]))
         del self._rows[SHOWN:]
         if len(self._rows) == SHOWN:

@@ -67,11 +67,25 @@ def record_batch(
         elif field.name == "id":
             arrays.append(ids)
         elif field.name == "status":
-            codes = pa.Array.from_buffers(pa.int8(), len(block.status), [None, pa.py_buffer(block.status.tobytes())])
-            arrays.append(pa.DictionaryArray.from_arrays(codes, list(STATUSES)).cast(pa.string()))
+            arrays.append(_status_texts(block.status))
         else:
             arrays.append(_nullable(field, block.columns[field.name], not_ok, copy))
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _status_texts(status: Any) -> "pa.Array[Any]":
+    """Return places in ``STATUSES`` as text, made of its buffers: pyarrow's own cast imports its compute module."""
+    if not status.any():
+        letters = np.frombuffer(STATUSES[OK].encode() * len(status), np.uint8)
+        lengths = np.full(len(status), len(STATUSES[OK]))
+    else:
+        words = np.array(STATUSES, np.bytes_)
+        lengths = np.char.str_len(words)[status]
+        table = words.view(np.uint8).reshape(len(words), -1)[status]
+        letters = table[np.arange(table.shape[1]) < lengths[:, None]]
+    offsets = np.zeros(len(status) + 1, np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    return pa.Array.from_buffers(pa.string(), len(status), [None, pa.py_buffer(offsets), pa.py_buffer(letters)])
 
 
 def _nullable(field: pa.Field, values: Any, not_ok: Any, copy: bool) -> "pa.Array[Any]":

@@ -39,7 +39,7 @@ def streamed(
     def write(start: int, group: Block) -> None:
         part = None if ids is None else ids[start : start + len(group.status)]
         batch = record_batch(schema, group, start, part, copy=sink.keeps)
-        hardest.add(batch)
+        hardest.add(batch, group)
         sink.add(batch)
 
     def take(groups: Iterable[tuple[int, Block]]) -> None:

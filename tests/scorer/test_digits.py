@@ -121,7 +121,7 @@ def test_run_json_says_where_the_run_comes_from(digits):
     run = json.loads((digits.run / "run.json").read_text())
     assert run["status"] == "done"
     assert run["decisions"]["task"] == "multiclass"
-    assert run["engine"] == "torch"
+    assert run["engine"] == "fused"
     assert {"evaltool", "torch", "numba", "numpy", "pyarrow", "python"} == set(run["versions"])
     preds, labels = run["inputs"]
     assert preds["path"] == str(digits.folder / "preds.npy")
