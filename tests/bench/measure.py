@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -14,7 +15,8 @@ from .lists import contestants
 from .problems import Problem, Shape, write_problem
 from .rounds import Times, interleaved
 
-KERNEL = "evaltool kernel"
+# what others are compared with: the numbers in the JSON, and whose
+KERNELS = {"kernel_is_faster": "evaltool kernel", "columns_are_faster": "evaltool kernel, columns alone"}
 LIMITS_OF_FILES = ("host to device", "host read")  # on a GPU; both go on at the same time
 
 
@@ -72,7 +74,7 @@ def _measured(problem: Problem, asked: Asked) -> dict[str, Any]:
         row["limit"] = " and ".join(bounds)
         # the slower of two, round by round
         fastest = [max(each) for each in zip(*(_seconds(times[name], limits[name][1]) for name in bounds), strict=True)]
-        row |= _row(times[one.name], -(-problem.size // one.share), problem, fastest, times.get(KERNEL))
+        row |= _row(times[one.name], -(-problem.size // one.share), problem, fastest, times)
         if asked.memory:
             row["memory_mb"] = _memory(one, problem, times[one.name].batch, asked)
         rows.append(row)
@@ -109,7 +111,9 @@ def _prepared(problem: Problem, asked: Asked) -> tuple[list[Contestant], dict[st
     return chosen, done, skipped
 
 
-def _row(times: Times, size: int, problem: Problem, fastest: list[float], kernel: Times | None) -> dict[str, Any]:
+def _row(
+    times: Times, size: int, problem: Problem, fastest: list[float], others: Mapping[str, Times]
+) -> dict[str, Any]:
     """Return a contestant's numbers; ratios are medians of those within a round, which noise meets on both sides."""
     part = size / problem.size
     speeds = [part * problem.bytes / seconds / 1e9 for seconds in times.seconds]
@@ -123,10 +127,10 @@ def _row(times: Times, size: int, problem: Problem, fastest: list[float], kernel
         "gb_per_s_high": max(speeds),
         "of_limit": median(part * limit / own for limit, own in zip(fastest, times.seconds, strict=True)),
     }
-    if kernel:
-        row["kernel_is_faster"] = median(
-            own / part / ours for ours, own in zip(kernel.seconds, times.seconds, strict=True)
-        )
+    for name, kernel in KERNELS.items():
+        if kernel in others:
+            pairs = zip(others[kernel].seconds, times.seconds, strict=True)
+            row[name] = median(own / part / ours for ours, own in pairs)
     return row
 
 

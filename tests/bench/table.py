@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-HEADER = ("", "GB/s", "lowest to highest", "of the limit", "kernel faster", "memory", "computes")
+HEADER = ("", "GB/s", "lowest to highest", "of the limit", "kernel faster", "its columns alone", "memory", "computes")
 
 
 def machine_line(machine: dict[str, Any]) -> str:
@@ -41,7 +41,7 @@ def title(shape: dict[str, Any]) -> str:
 
 
 def _limit(name: str, found: dict[str, Any]) -> list[str]:
-    return [f"limit: {name}", f"{found['gb_per_s']:.1f}", "", "", "", "", "as fast as the machine can"]
+    return [f"limit: {name}", f"{found['gb_per_s']:.1f}", "", "", "", "", "", "as fast as the machine can"]
 
 
 def _cells(row: dict[str, Any], shape: dict[str, Any]) -> list[str]:
@@ -52,10 +52,15 @@ def _cells(row: dict[str, Any], shape: dict[str, Any]) -> list[str]:
         _digits(row["gb_per_s"]),
         f"{_digits(row['gb_per_s_low'])} to {_digits(row['gb_per_s_high'])}",
         f"{row['of_limit']:.2f}" if row["of_limit"] >= 0.1 else f"{row['of_limit']:.3f}",
-        "" if row["name"] == "evaltool kernel" else f"{_digits(row['kernel_is_faster'])} x",
+        _times(row.get("kernel_is_faster")),
+        _times(row.get("columns_are_faster")),
         "" if memory is None else f"{memory:,.0f} MB",
         row["computes"] + (f" (of 1/{share:.0f} of the samples)" if share > 1.5 else ""),
     ]
+
+
+def _times(ratio: float | None) -> str:
+    return "" if ratio is None or ratio == 1 else f"{_digits(ratio)} x"
 
 
 def _digits(value: float) -> str:

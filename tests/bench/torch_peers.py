@@ -4,6 +4,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -32,6 +33,27 @@ def eager(problem: Problem, threads: int, batches: tuple[int | None, ...]) -> Re
     from .columns import COLUMNS
 
     return ready(problem, COLUMNS[problem.shape.task], batches)
+
+
+def pooled(problem: Problem, threads: int) -> Ready:
+    """Prepare the columns in eager PyTorch, a batch in each thread: nothing waits for others at every operation."""
+    import torch
+
+    from .columns import COLUMNS
+
+    function = COLUMNS[problem.shape.task]
+    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+
+    @torch.inference_mode()
+    def of_part(part: slice) -> Any:
+        return function(*problem.part(part))
+
+    def run(numbers: int | None) -> list[Any]:
+        parts = list(pool.map(of_part, problem.parts(numbers)))
+        torch.set_num_threads(threads)
+        return parts
+
+    return Ready(run, BATCHES, ready(problem, function, BATCHES).collect)
 
 
 def compiled(problem: Problem, threads: int) -> Ready:
@@ -107,6 +129,7 @@ BOTH = ("cpu", "cuda")
 TORCH_PEERS = (
     Contestant("PyTorch eager, whole array", COLUMNS, partial(eager, batches=(None,)), devices=BOTH),
     Contestant("PyTorch eager, best batch", COLUMNS, partial(eager, batches=BATCHES), devices=BOTH, streams=True),
+    Contestant("PyTorch eager, batches in threads", COLUMNS, pooled, streams=True),
     Contestant("torch.compile, best batch", COLUMNS, compiled, devices=BOTH, streams=True),
     Contestant("TorchScript, best batch", COLUMNS, scripted, devices=BOTH, streams=True),
     Contestant(
