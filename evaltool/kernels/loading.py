@@ -25,9 +25,26 @@ _HALF_INFINITE = np.int32(0x7C00 << 13)
 
 def as_read(preds: Array) -> Array:
     """Return predictions, of which uint16 is bfloat16, in the dtype that ``read`` knows them by."""
+    preds = writable(preds)
     if preds.dtype == np.uint16:
         return preds.view(np.int16)
     return preds.view(np.uint16) if preds.dtype == np.float16 else preds
+
+
+class _Shown:
+    """Memory as an array that may be written to."""
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+        self.__array_interface__ = {**array.__array_interface__, "data": (array.ctypes.data, False)}
+
+
+def writable(array: Array) -> Array:
+    """Return an array, such as a map of a file, without its protection; numba would compile anew for what has one.
+
+    Kernels do not write to what they are given.
+    """
+    return array if array.flags.writeable else np.asarray(_Shown(array))
 
 
 def working_dtype(preds: Array) -> Any:

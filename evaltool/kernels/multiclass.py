@@ -7,7 +7,7 @@ from numpy import uint64
 
 from evaltool.kernels.compiled import compiled, part
 from evaltool.kernels.job import Array, KernelJob, KernelLoss
-from evaltool.kernels.loading import aligned, as_read, read, working_dtype
+from evaltool.kernels.loading import aligned, as_read, read, working_dtype, writable
 from evaltool.kernels.softmax_class_counts import ClassScratch, class_scratch, count_row, count_tile, flush_low
 from evaltool.kernels.softmax_counts import SoftmaxCounts, count_rows, row_rank, tile_ranks
 from evaltool.kernels.softmax_finish import (
@@ -99,16 +99,16 @@ class MulticlassKernel:
         values = np.empty((len(COLUMNS) + len(self._job.losses), rows + LANES), np.float32)
         given = as_read(preds)
         dtype = working_dtype(preds)
-        coded = None if given.dtype == dtype else 1
+        direct = 1 if given.dtype == dtype else None
         if given.dtype not in self._scratch:
-            self._scratch[given.dtype] = self._new_scratch(dtype, coded)
+            self._scratch[given.dtype] = self._new_scratch(dtype, direct)
         run = _score_tiles if self._in_tiles else _score_rows
         run(
             given,
-            labels,
+            writable(labels),
             Question(self._job.ignore_index, self._kind, self._job.tolerance),
             self._probs,
-            coded,
+            direct,
             self._losses,
             self._scratch[given.dtype],
             self._row_counts,
@@ -126,12 +126,12 @@ class MulticlassKernel:
         """Return what was counted so far, in the layout of ``state.npz``."""
         return self._counts.arrays()
 
-    def _new_scratch(self, dtype: Any, coded: int | None) -> "Scratch":
+    def _new_scratch(self, dtype: Any, direct: int | None) -> "Scratch":
         classes = self._job.num_classes
         return Scratch(
             lanes(classes if self._in_tiles else 0, dtype),
             aligned(LANES, np.int32),
-            aligned(0 if self._in_tiles or coded is None else classes, dtype),
+            aligned(0 if self._in_tiles or direct else classes, dtype),
             aligned(LANES, dtype),
             self._class_scratch,
         )
@@ -221,20 +221,20 @@ def _score_tiles(
     labels: Any,
     question: Any,
     probs: Any,
-    coded: Any,
+    direct: Any,
     losses: Any,
     scratch: Any,
     row_counts: Any,
     class_counts: Any,
     answer: Any,
 ) -> None:
-    """Score rows of few classes; ``probs``, ``coded`` and the counts are None or not, and compiled accordingly."""
+    """Score rows of few classes; ``probs``, ``direct`` and the counts are None or not, and compiled accordingly."""
     classes = preds.shape[1]
     lanes = scratch.lanes
     for start in range(0, len(preds), LANES):
         count = min(LANES, len(preds) - start)
         label_codes(labels, start, count, classes, question.ignore_index, lanes.codes)
-        transpose_rows(preds, start, count, coded, lanes)
+        transpose_rows(preds, start, count, direct, lanes)
         for lane in range(count):
             own = read(preds[uint64(start + lane), uint64(lanes.codes[LABEL + lane])])
             lanes.owns[lane] = own
@@ -254,7 +254,7 @@ def _score_rows(
     labels: Any,
     question: Any,
     probs: Any,
-    coded: Any,
+    direct: Any,
     losses: Any,
     scratch: Any,
     row_counts: Any,
@@ -269,7 +269,7 @@ def _score_rows(
         count = min(together, len(preds) - start)
         label_codes(labels, start, count, classes, question.ignore_index, lanes.codes)
         for lane in range(count):
-            row = _row(preds, start + lane, coded, scratch.copy)
+            row = _row(preds, start + lane, direct, scratch.copy)
             fill_tail(row, tail)
             own = row[uint64(lanes.codes[LABEL + lane])]
             lanes.rows[OWN + lane] = own
@@ -280,7 +280,7 @@ def _score_rows(
             for lane in range(count):
                 scratch.ranks[lane] = 0
                 if lanes.codes[STATUS + lane] == OK:
-                    row = _row(preds, start + lane, coded, scratch.copy)
+                    row = _row(preds, start + lane, direct, scratch.copy)
                     label = lanes.codes[LABEL + lane]
                     if label != lanes.codes[PLACE + lane]:
                         scratch.ranks[lane] = row_rank(row, lanes.owns[lane], label)
@@ -293,8 +293,8 @@ def _score_rows(
 
 
 @part
-def _row(preds: Any, at: Any, coded: Any, copy: Any) -> Any:
-    if coded is None:
+def _row(preds: Any, at: Any, direct: Any, copy: Any) -> Any:
+    if direct is not None:
         return preds[at]
     read_row(preds, at, copy)
     return copy

@@ -247,7 +247,7 @@ def _logits_of_tile(tile: Any, at: Any, tops: Any, bins: Any, scratch: Any) -> A
         share, spread = scratch.facts[SHARES + lane], scratch.facts[SPREADS + lane]
         p, odds = logit_class(tile[uint64(at + lane)], tops[lane], share, spread)
         scratch.places[lane] = odds_bin(odds, bins)
-        units = prob_units(p)
+        units = prob_units(p) if share > _ZERO else np.int32(0)  # a lane that is not ok has no share
         scratch.units[uint64(at + lane)] = units
         low += units if units < LOWEST else 0
     return low
@@ -260,7 +260,7 @@ def _probs_of_tile(tile: Any, at: Any, bins: Any, scratch: Any) -> Any:
         share, spread = scratch.facts[SHARES + lane], scratch.facts[SPREADS + lane]
         p, odds = prob_class(tile[uint64(at + lane)], scratch.facts[SCALES + lane], share, spread)
         scratch.places[lane] = odds_bin(odds, bins)
-        units = prob_units(p)
+        units = prob_units(p) if share > _ZERO else np.int32(0)  # a lane that is not ok has no share
         scratch.units[uint64(at + lane)] = units
         low += units if units < LOWEST else 0
     return low

@@ -39,21 +39,22 @@ def row_sums(row: Any, tail: Any, lanes: Any, lane: Any, probs: Any) -> None:
     place = _first(row, whole, top)
     if place == whole:
         place += _first(tail, GROUP, top)
-    total, warmth, square, ties = -1.0, 0.0, -1.0, -1.0
+    total, warmth, square, ties = 0.0, 0.0, 0.0, -1.0  # the top class is among the ties
     gap = _FAR
     for start in range(0, whole, PIECE):
         odds, heat, squares, tied, near = _terms(row, start, min(start + PIECE, whole), top, probs)
-        total += odds + tied
+        total += odds
         warmth += heat
-        square += squares + tied
+        square += squares
         ties += tied
         gap = min(gap, near)
     odds, heat, squares, tied, near = _terms(tail, 0, GROUP, top, probs)
+    ties += tied
     rows = lanes.rows
-    rows[TOTAL + lane] = total + (odds + tied)
+    rows[TOTAL + lane] = (total + odds) + ties
     rows[WARMTH + lane] = warmth + heat
-    rows[SQUARE + lane] = square + (squares + tied)
-    rows[NEXT + lane] = 0.0 if ties + tied > 0.0 else np.float64(min(gap, near))
+    rows[SQUARE + lane] = (square + squares) + ties
+    rows[NEXT + lane] = 0.0 if ties > 0.0 else np.float64(min(gap, near))
     rows[PEAK + lane] = top
     lanes.keys[lane] = key
     lanes.tops[lane] = top

@@ -42,18 +42,18 @@ _SMALL = np.float32(1.1754943508222875e-38)
 
 
 @part
-def transpose_rows(preds: Any, start: Any, count: Any, coded: Any, lanes: Any) -> None:
+def transpose_rows(preds: Any, start: Any, count: Any, direct: Any, lanes: Any) -> None:
     """Fill the tile with ``count`` rows of preds [N, C], as float32 or float64; other lanes hold anything finite.
 
     Args:
         preds: as ``loading.as_read`` gives them.
         start: the first row.
         count: how many rows.
-        coded: None where preds have the dtype of the tile, anything else where they have to be read.
+        direct: None where preds have to be read, anything else where they have the dtype of the tile.
         lanes: with room for 64 rows in ``copy``.
     """
     classes = preds.shape[1]
-    if coded is None:
+    if direct is not None:
         flat = preds.reshape(-1)
         if (start + LANES) * classes + LARGEST_SQUARE <= len(flat):
             _transpose(flat, start * classes, classes, lanes.tile)
@@ -89,10 +89,10 @@ def tile_sums(lanes: Any, classes: Any, probs: Any) -> None:
         lanes.tops[lane] = keyed(lanes.keys[lane])
     rows, sums = lanes.rows, lanes.sums
     for lane in range(LANES):
-        rows[TOTAL + lane] = -1.0  # the top class itself is among the ties
+        rows[TOTAL + lane] = 0.0
         rows[WARMTH + lane] = 0.0
-        rows[SQUARE + lane] = -1.0
-        rows[NEXT + lane] = -1.0
+        rows[SQUARE + lane] = 0.0
+        rows[NEXT + lane] = -1.0  # to count the ties, of which the top class is one
         rows[PEAK + lane] = lanes.tops[lane]
         sums[GAP + lane] = _FAR
     for first in range(0, classes, FOLD):
@@ -104,7 +104,10 @@ def tile_sums(lanes: Any, classes: Any, probs: Any) -> None:
                 _add_probs(lanes.tile, c * LANES, lanes.tops, sums)
         _fold(sums, rows)
     for lane in range(LANES):
-        rows[NEXT + lane] = 0.0 if rows[NEXT + lane] > 0.0 else np.float64(sums[GAP + lane])
+        ties = rows[NEXT + lane]
+        rows[TOTAL + lane] += ties
+        rows[SQUARE + lane] += ties
+        rows[NEXT + lane] = 0.0 if ties > 0.0 else np.float64(sums[GAP + lane])
     if probs is not None:
         _least(lanes.tile, rows, classes)
 
@@ -195,8 +198,7 @@ def prob_terms(value: Any, top: Any, scale: Any, gap: Any) -> Any:
 @part
 def _fold(sums: Any, rows: Any) -> None:
     for lane in range(LANES):
-        ties = np.float64(sums[TIES + lane])
-        rows[NEXT + lane] += ties
-        rows[TOTAL + lane] += np.float64(sums[ODDS + lane]) * UNSCALE + ties
+        rows[NEXT + lane] += np.float64(sums[TIES + lane])
+        rows[TOTAL + lane] += np.float64(sums[ODDS + lane]) * UNSCALE
         rows[WARMTH + lane] += np.float64(sums[HEAT + lane]) * UNSCALE
-        rows[SQUARE + lane] += np.float64(sums[SQUARES + lane]) * UNSCALE * UNSCALE + ties
+        rows[SQUARE + lane] += np.float64(sums[SQUARES + lane]) * UNSCALE * UNSCALE
