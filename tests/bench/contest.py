@@ -59,8 +59,14 @@ class Contestant:
     most_classes: tuple[int, str] | None = None
 
 
-# 256 kB to 16 MB of float32: from what stays in a core's cache to what does not
+# predictions in a batch; on a CPU 256 kB to 16 MB of float32: from what stays in a core's cache to what does not
 BATCHES = (1 << 16, 1 << 18, 1 << 20, 1 << 22)
+GPU_BATCHES = (1 << 22, 1 << 24, 1 << 26, None)
+
+
+def batches_of(problem: Problem) -> tuple[int | None, ...]:
+    """Return the sizes of batches to try."""
+    return BATCHES if problem.device == "cpu" else GPU_BATCHES
 
 
 def prepared(contestant: Contestant, problem: Problem, threads: int) -> Ready:

@@ -7,7 +7,7 @@ import numpy as np
 
 from tests.peers import libraries
 
-from .contest import BATCHES, Contestant, Ready
+from .contest import Contestant, Ready, batches_of
 from .problems import Problem
 from .torch_peers import ready
 
@@ -95,7 +95,7 @@ def torchmetrics(problem: Problem, threads: int) -> Ready:
             collection.update(preds, labels.to(torch.int64))
         return collection.compute()
 
-    return Ready(run, BATCHES)
+    return Ready(run, batches_of(problem))
 
 
 def torchmetrics_ranking(problem: Problem, threads: int) -> Ready:
@@ -118,7 +118,7 @@ def torchmetrics_ranking(problem: Problem, threads: int) -> Ready:
             warnings.simplefilter("ignore")  # classes without samples
             return {"auroc_64_bins": metric.compute()}
 
-    return Ready(run, BATCHES[-2:])
+    return Ready(run, batches_of(problem)[-2:])
 
 
 def monai(problem: Problem, threads: int) -> Ready:
@@ -139,7 +139,7 @@ def monai(problem: Problem, threads: int) -> Ready:
             values["dice_of_all_classes"] = dice(preds, given).flatten(1).mean(1)
         return values
 
-    return ready(problem, function, BATCHES)
+    return ready(problem, function, batches_of(problem))
 
 
 def scikit_learn(problem: Problem, threads: int) -> Ready:

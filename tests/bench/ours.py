@@ -9,8 +9,9 @@ from threading import local
 from types import SimpleNamespace
 from typing import Any
 
-from .contest import Contestant, Ready, Skip
+from .contest import GPU_BATCHES, Contestant, Ready, Skip
 from .problems import Problem
+from .torch_peers import default_losses, ready
 
 
 def command(problem: Problem, threads: int) -> Ready:
@@ -98,6 +99,26 @@ def columns_alone(problem: Problem, threads: int) -> Ready:
     return _in_threads(problem, threads, engine, scored)
 
 
+def columns_on_gpu(problem: Problem, threads: int) -> Ready:
+    """Prepare the Triton kernels over tensors on the GPU, without counts; the columns stay there."""
+    import torch
+    from evaltool.triton_kernels.launch import map_columns, row_columns
+    from evaltool.triton_kernels.task import kernel_task
+
+    shape = problem.shape
+    known = {"task": shape.task, "preds_are": "logits", "foreground": False, "tolerance": 1e-3, "ignore_index": -100}
+    task = kernel_task(default_losses(shape.task), device=torch.device(problem.device), **known)
+
+    def scored(preds: Any, labels: Any) -> Any:
+        if shape.spatial:
+            columns = map_columns(preds.flatten(2), labels.flatten(1).to(torch.int64), task).columns
+        else:
+            columns = row_columns(preds, labels, task)
+        return columns.of(columns.buffer)
+
+    return ready(problem, scored, GPU_BATCHES)
+
+
 def _in_threads(problem: Problem, threads: int, engine: Any, scored: Any) -> Ready:
     """Prepare a function (preds, labels) -> columns over blocks as a job has them, in as many threads."""
     from evaltool.scorer.blocks import BLOCK_NUMBERS
@@ -119,7 +140,7 @@ def _in_threads(problem: Problem, threads: int, engine: Any, scored: Any) -> Rea
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     # on a GPU larger blocks pay; on a CPU a job's are those that stay in a core's cache
-    return Ready(run, (BLOCK_NUMBERS,) if problem.device == "cpu" else (1 << 24, 1 << 26), collect)
+    return Ready(run, (BLOCK_NUMBERS,) if problem.device == "cpu" else GPU_BATCHES[1:3], collect)
 
 
 def opened_engine(problem: Problem) -> Any:
@@ -149,8 +170,13 @@ OURS = (
         "evaltool.score()", f"{EVERY}; files to a run", function, devices=BOTH, ours=True, files=True, streams=True
     ),
     Contestant("evaltool kernel", f"{EVERY}, in memory", kernel, devices=BOTH, ours=True, streams=True),
+)  # fmt: skip
+COLUMNS_ALONE = "evaltool kernel, columns alone"
+ON_CPU = (Contestant(COLUMNS_ALONE, "every column and status, in memory", columns_alone, ours=True, streams=True),)
+ON_GPU = (
+    Contestant("evaltool.score(tensor)", f"{EVERY}, of a tensor there", resident, devices=("cuda",), ours=True),
     Contestant(
-        "evaltool kernel, columns alone", "every column and status, in memory", columns_alone, ours=True, streams=True
+        COLUMNS_ALONE, "every column and status, of a tensor there", columns_on_gpu, ("multiclass", "segmentation"),
+        devices=("cuda",), ours=True, streams=True,
     ),
 )  # fmt: skip
-RESIDENT = (Contestant("evaltool.score(tensor)", f"{EVERY}, in memory", resident, devices=("cuda",), ours=True),)

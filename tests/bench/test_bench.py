@@ -29,7 +29,7 @@ def bench(tmp_path, *words):
 
 @pytest.mark.slow
 def test_a_tiny_bench(tmp_path):
-    words = ["--rows", "300", "--rounds", "2", "--only", "N x 10", "--beside", "cleanlab", "--beside", "eager"]
+    words = ["--rows", "300", "--rounds", "2", "--only", "N x 10", "--beside", "whole array", "--beside", "Liger"]
     done, document = bench(tmp_path, *words, "--threads", "1")
     assert done.returncode == 0, done.stderr
     assert document["format"] == 1
@@ -40,7 +40,8 @@ def test_a_tiny_bench(tmp_path):
     assert shape["limits"]["read"]["gb_per_s"] > 0
     names = [row["name"] for row in shape["rows"]]
     assert names[:3] == ["evaltool score", "evaltool.score()", "evaltool kernel"]
-    assert any("eager" in name for name in names)
+    assert names[4:] == ["PyTorch eager, whole array", "Liger-Kernel, best batch"]
+    assert "- Liger-Kernel, best batch: needs a GPU (N x 10)" in done.stdout
     for row in shape["rows"]:
         assert row["computes"]
         if "skipped" in row:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from .contest import BATCHES, Contestant, Ready, Skip
+from .contest import BATCHES, Contestant, Ready, Skip, batches_of
 from .problems import Problem
 
 COLUMNS = "the same columns, without counts and statuses"
@@ -28,11 +28,11 @@ def ready(problem: Problem, function: Callable[[Any, Any], Any], batches: tuple[
     return Ready(run, batches, collect)
 
 
-def eager(problem: Problem, threads: int, batches: tuple[int | None, ...]) -> Ready:
-    """Prepare the columns in eager PyTorch."""
+def eager(problem: Problem, threads: int, *, whole: bool) -> Ready:
+    """Prepare the columns in eager PyTorch, of the whole array at once or of batches."""
     from .columns import COLUMNS
 
-    return ready(problem, COLUMNS[problem.shape.task], batches)
+    return ready(problem, COLUMNS[problem.shape.task], (None,) if whole else batches_of(problem))
 
 
 def pooled(problem: Problem, threads: int) -> Ready:
@@ -75,10 +75,11 @@ def compiled(problem: Problem, threads: int) -> Ready:
                 torch._dynamo.mark_dynamic(tensor, 0)
         return graph(preds, labels)
 
-    done = ready(problem, function, BATCHES[1:])
+    sizes = batches_of(problem)[1:]
+    done = ready(problem, function, sizes)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the compiler about itself
-        done.run(BATCHES[1])
+        done.run(sizes[0])
     return done
 
 
@@ -91,7 +92,21 @@ def scripted(problem: Problem, threads: int) -> Ready:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated, and in use
         script = torch.jit.script(COLUMNS[problem.shape.task])
-    return ready(problem, script, BATCHES)
+    return ready(problem, script, batches_of(problem))
+
+
+def default_losses(task: str) -> dict[str, Any]:
+    """Return the modules of a task's default losses by column."""
+    from evaltool.catalogue.spec import LossSpec, build_loss
+    from evaltool.schema import DEFAULT_LOSSES
+
+    form = {"activation": "sigmoid" if task == "multilabel" else "softmax", "form": "softmax"}
+    return {
+        (column := name.replace("-", "_")): build_loss(
+            LossSpec(column, name), ignore_index=-100, preds_are="logits", **form
+        )
+        for name in DEFAULT_LOSSES[task]
+    }
 
 
 def onnxruntime(problem: Problem, threads: int) -> Ready:
@@ -101,18 +116,11 @@ def onnxruntime(problem: Problem, threads: int) -> Ready:
     from evaltool.artifacts.onnx_graphs import onnx_model
     from evaltool.artifacts.onnx_sessions import OnnxSession
     from evaltool.artifacts.signature import ELEMENTS, SOFTMAX, Signature
-    from evaltool.catalogue.spec import LossSpec, build_loss
     from evaltool.metrics.scorecard import Scorecard, task_card
-    from evaltool.schema import DEFAULT_LOSSES
 
     shape = problem.shape
     softmax = shape.task != "multilabel"
-    chosen = {"activation": "softmax" if softmax else "sigmoid", "ignore_index": -100, "preds_are": "logits"}
-    losses = {
-        name.replace("-", "_"): build_loss(LossSpec(name.replace("-", "_"), name), form="softmax", **chosen)
-        for name in DEFAULT_LOSSES[shape.task]
-    }
-    card = Scorecard(task_card(shape.task, False, -100, "logits", 1e-3), losses)
+    card = Scorecard(task_card(shape.task, False, -100, "logits", 1e-3), default_losses(shape.task))
     layout = SOFTMAX if softmax else ELEMENTS
     signature = Signature(layout, 2 + len(shape.spatial), shape.classes, "float32", "int64" if softmax else "float32")
     graph = onnx_model(card.eval(), signature).SerializeToString()
@@ -122,13 +130,13 @@ def onnxruntime(problem: Problem, threads: int) -> Ready:
     def function(preds: Any, labels: Any) -> Any:
         return session.run({"preds": preds, "labels": labels.to(kind)})
 
-    return ready(problem, function, BATCHES)
+    return ready(problem, function, batches_of(problem))
 
 
 BOTH = ("cpu", "cuda")
 TORCH_PEERS = (
-    Contestant("PyTorch eager, whole array", COLUMNS, partial(eager, batches=(None,)), devices=BOTH),
-    Contestant("PyTorch eager, best batch", COLUMNS, partial(eager, batches=BATCHES), devices=BOTH, streams=True),
+    Contestant("PyTorch eager, whole array", COLUMNS, partial(eager, whole=True), devices=BOTH),
+    Contestant("PyTorch eager, best batch", COLUMNS, partial(eager, whole=False), devices=BOTH, streams=True),
     Contestant("PyTorch eager, batches in threads", COLUMNS, pooled, streams=True),
     Contestant("torch.compile, best batch", COLUMNS, compiled, devices=BOTH, streams=True),
     Contestant("TorchScript, best batch", COLUMNS, scripted, devices=BOTH, streams=True),
