@@ -22,7 +22,7 @@ from tests.predictor.nets import onnx_linear
 
 EVALTOOL = [sys.executable, "-m", "evaltool"]
 VIEW = """\
-multiclass · logits · 6 samples · 3 classes · torch on cpu, _ s
+multiclass · logits · 6 samples · 3 classes · fused on cpu, _ s
 rows: 4 scored, 1 ignored, 1 nonfinite
 accuracy 0.7500 · balanced accuracy 0.8333 · imbalance 2 : 1, 2.83 effective classes of 3
 auroc 1.0000 · average precision 1.0000 · brier 0.2828 · ece 0.2775 · mcc 0.7000
