@@ -29,6 +29,12 @@ def parsed(words: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--threads", type=int, help="CPUs that all may use [those there are]")
     parser.add_argument("--no-memory", action="store_true", help="do not measure memory")
+    parser.add_argument(
+        "--clock",
+        choices=["wall", "cpu"],
+        default="wall",
+        help="cpu: CPU time over threads, where cores are busy [wall]",
+    )
     parser.add_argument("--engine", default="auto", help="evaltool's [auto]")
     parser.add_argument("--gpu", action="store_true", help="measure on the GPU")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every number")
@@ -40,6 +46,8 @@ def parsed(words: list[str] | None) -> argparse.Namespace:
     asked.size = asked.size if asked.size is not None else 2048 if asked.gpu else 256
     if not 1 <= asked.threads <= cpus:
         parser.error(f"--threads {asked.threads}: there are {cpus} CPUs")
+    if asked.gpu and asked.clock == "cpu":
+        parser.error("--clock cpu says nothing of a GPU")
     if asked.rounds < 1 or (asked.rows is not None and asked.rows < 2) or asked.size <= 0:
         parser.error("--rounds is at least 1, --rows at least 2, --size above 0")
     asked.shapes = chosen_shapes(asked.only)
@@ -62,7 +70,7 @@ def chosen_shapes(names: list[str]) -> list[Shape]:
 def main(words: list[str] | None = None) -> None:
     """Measure, print the table, write JSON and chart."""
     asked = parsed(words)
-    limit_threads(asked.threads)
+    limit_threads(asked.threads, asked.clock)
     warnings.simplefilter("ignore")  # of peers about themselves
     # here: PyTorch reads the number of threads when it is imported
     import torch
@@ -76,8 +84,10 @@ def main(words: list[str] | None = None) -> None:
     if asked.gpu and not torch.cuda.is_available():
         sys.exit("bench: --gpu needs a CUDA device, and PyTorch sees none; `evaltool doctor` says why")
     device = "cuda" if asked.gpu else "cpu"
-    document: dict[str, Any] = {"format": FORMAT, "machine": machine(asked.threads, device), "shapes": []}
-    wanted = Asked(asked.threads, asked.rounds, device, not asked.no_memory, tuple(asked.beside), asked.engine)
+    document: dict[str, Any] = {"format": FORMAT, "machine": machine(asked.threads, device, asked.clock), "shapes": []}
+    wanted = Asked(
+        asked.threads, asked.rounds, device, not asked.no_memory, tuple(asked.beside), asked.engine, asked.clock
+    )
     with tempfile.TemporaryDirectory(dir=asked.folder, prefix="evaltool-bench-") as folder:
         for shape in asked.shapes:
             rows = asked.rows or shape.rows(asked.size)

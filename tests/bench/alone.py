@@ -18,9 +18,11 @@ from .problems import open_problem
 PEAK = Path("/proc/self/clear_refs")
 
 
-def limit_threads(threads: int) -> None:
+def limit_threads(threads: int, clock: str = "wall") -> None:
     """Let this process and its children have so many CPUs; to be called before PyTorch is imported."""
     os.environ["OMP_NUM_THREADS"] = str(threads)
+    if clock == "cpu":
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # threads that wait would else spin, and be counted
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 

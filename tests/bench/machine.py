@@ -13,13 +13,14 @@ PACKAGES = (
 )
 
 
-def machine(threads: int, device: str) -> dict[str, Any]:
+def machine(threads: int, device: str, clock: str) -> dict[str, Any]:
     """Return the date, the processor, how busy it is (``load``, tasks over the last minute), and versions."""
     found = {
         "date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC",
         "processor": _processor(),
         "cpus": os.cpu_count(),
         "threads": threads,
+        "clock": clock,
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),

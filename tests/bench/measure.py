@@ -13,7 +13,7 @@ from .contest import Contestant, Ready, Skip, prepared
 from .limits import CPU_LIMITS, GPU_LIMITS
 from .lists import contestants
 from .problems import Problem, Shape, write_problem
-from .rounds import Times, interleaved
+from .rounds import Times, Watch, interleaved
 
 # what others are compared with: the numbers in the JSON, and whose
 KERNELS = {"kernel_is_faster": "evaltool kernel", "columns_are_faster": "evaltool kernel, columns alone"}
@@ -31,6 +31,7 @@ class Asked:
         memory: measure it as well.
         names: leave out whom none of these is part of; nobody if there is none.
         engine: evaltool's.
+        clock: see ``Watch``.
     """
 
     threads: int
@@ -39,6 +40,7 @@ class Asked:
     memory: bool = True
     names: tuple[str, ...] = ()
     engine: str = "auto"
+    clock: str = "wall"
 
 
 def measure_shape(folder: Path, shape: Shape, rows: int, asked: Asked) -> dict[str, Any]:
@@ -59,7 +61,7 @@ def _measured(problem: Problem, asked: Asked) -> dict[str, Any]:
         for name, (make, moved) in (CPU_LIMITS if asked.device == "cpu" else GPU_LIMITS).items()
     }
     chosen, done, skipped = _prepared(problem, asked)
-    times = interleaved({**{name: ready for name, (ready, _) in limits.items()}, **done}, asked.rounds, _wait(asked))
+    times = interleaved({**{name: ready for name, (ready, _) in limits.items()}, **done}, asked.rounds, _watch(asked))
     measured_limits = {
         name: {"gb_per_s": moved * problem.bytes / times[name].middle / 1e9, "seconds": list(times[name].seconds)}
         for name, (_, moved) in limits.items()
@@ -147,10 +149,9 @@ def _memory(one: Contestant, problem: Problem, batch: int | None, asked: Asked) 
         return None
 
 
-def _wait(asked: Asked) -> Any:
-    """Return what waits until the device has done what it was given."""
+def _watch(asked: Asked) -> Watch:
     if asked.device == "cpu":
-        return lambda: None
+        return Watch(asked.clock, asked.threads)
     import torch
 
-    return torch.cuda.synchronize
+    return Watch(asked.clock, asked.threads, torch.cuda.synchronize)

@@ -12,10 +12,11 @@ def machine_line(machine: dict[str, Any]) -> str:
     """Return what it was measured on, as a sentence."""
     versions = ", ".join(f"{name} {found}" for name, found in machine["versions"].items() if name != "evaltool")
     place = f"{machine['gpu']}, " if "gpu" in machine else ""
+    clock = "; by CPU time over threads" if machine["clock"] == "cpu" else ""
     load = "" if machine["load"] is None else f", load {machine['load']:.1f} at the start"
     return (
         f"Measured {machine['date']} on {place}{machine['processor']}, {machine['threads']} threads of "
-        f"{machine['cpus']} CPUs{load}; Python {machine['python']}, {versions}.\n"
+        f"{machine['cpus']} CPUs{load}{clock}; Python {machine['python']}, {versions}.\n"
     )
 
 

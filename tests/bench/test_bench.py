@@ -14,7 +14,7 @@ from .alone import measure
 from .contest import BATCHES, Ready
 from .lists import contestants
 from .problems import SHAPES, Shape, open_problem, write_problem
-from .rounds import AT_LEAST, Times, best_batch, interleaved, timed
+from .rounds import AT_LEAST, Times, Watch, best_batch, interleaved, timed
 
 NUMBERS = ("gb_per_s", "gb_per_s_low", "gb_per_s_high", "of_limit", "kernel_is_faster", "median_seconds")
 
@@ -58,7 +58,7 @@ def test_a_tiny_bench(tmp_path):
 
 def test_without_a_gpu_it_says_so(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr("tests.bench.__main__.limit_threads", lambda threads: None)
+    monkeypatch.setattr("tests.bench.__main__.limit_threads", lambda *_: None)
     with pytest.raises(SystemExit, match="--gpu needs a CUDA device"):
         main(["--gpu", "--threads", "1"])
 
@@ -116,7 +116,7 @@ def test_contestants_are_told_apart_by_name_and_task():
 
 def test_short_runs_are_repeated_and_the_fastest_batch_is_taken():
     calls = []
-    assert timed(lambda: calls.append(1), lambda: None) < AT_LEAST / 10
+    assert timed(lambda: calls.append(1), Watch()) < AT_LEAST / 10
     assert len(calls) > 10
 
     def slow_unless(numbers):
@@ -125,11 +125,24 @@ def test_short_runs_are_repeated_and_the_fastest_batch_is_taken():
         time.sleep(0.001 if numbers == BATCHES[2] else 0.01)
 
     ready = Ready(slow_unless, BATCHES)
-    assert best_batch(ready, lambda: None) == BATCHES[2]
-    times = interleaved({"a": ready, "b": Ready(lambda _: None)}, 2, lambda: None)
+    assert best_batch(ready, Watch()) == BATCHES[2]
+    times = interleaved({"a": ready, "b": Ready(lambda _: None)}, 2, Watch())
     assert len(times["a"].seconds) == 2
     assert times["a"].middle > times["b"].middle
     assert Times((3.0, 1.0, 2.0), None).middle == 2.0
+
+
+def test_cpu_time_leaves_waiting_out():
+    import time
+
+    before = Watch("cpu", 2).now(), Watch().now()
+    time.sleep(0.2)
+    assert Watch("cpu", 2).now() - before[0] < 0.1
+    assert Watch().now() - before[1] >= 0.2
+    before = Watch("cpu", 1).now(), Watch("cpu", 2).now()
+    while Watch("cpu", 1).now() < before[0] + 0.1:
+        pass
+    assert Watch("cpu", 2).now() - before[1] == pytest.approx(0.05, rel=0.2)
 
 
 @pytest.mark.slow
