@@ -244,7 +244,7 @@ def _score_tiles(
         if row_counts is not None:
             tile_ranks(lanes, classes, scratch.ranks)
             count_rows(lanes, count, answer.values, len(COLUMNS), start, probs, scratch.ranks, row_counts)
-            if class_counts is not None:
+            if len(class_counts.class_wise):
                 count_tile(lanes, classes, probs, scratch.classes, class_counts)
 
 
@@ -284,11 +284,11 @@ def _score_rows(
                     label = lanes.codes[LABEL + lane]
                     if label != lanes.codes[PLACE + lane]:
                         scratch.ranks[lane] = row_rank(row, lanes.owns[lane], label)
-                    if class_counts is not None:
+                    if len(class_counts.class_wise):
                         fill_tail(row, tail)
                         count_row(row, tail, lanes, lane, probs, scratch.classes, class_counts)
             count_rows(lanes, count, answer.values, len(COLUMNS), start, probs, scratch.ranks, row_counts)
-            if class_counts is not None:
+            if len(class_counts.class_wise):
                 flush_low(scratch.classes, class_counts)
 
 

@@ -1,9 +1,9 @@
 """Every class of a softmax counted against the rest: bins of its log-odds, and of its probability.
 
-With p_c = r_c / (1 + R) a class that is not the top one has the log-odds -g_c - log1p(R) - log(1 - p_c), in which p_c is
-1/2 at most: a polynomial does.  All but a few probabilities are in the lowest bin of 15: their units of 2^-28 are added up
-in vectors, and what else there is, at most 15 classes of a row, one by one.  That lowest bin's number of cases is not
-counted but left over.
+With p_c = r_c / (1 + R) a class that is not the top one has the log-odds -g_c - log1p(R) - log(1 - p_c), in which p_c
+is 1/2 at most: a polynomial does.  All but a few probabilities are in the lowest bin of 15: their units of 2^-28 are
+added up in vectors, and what else there is, at most 15 classes of a row, one by one.  That lowest bin's number of cases
+is not counted but left over.
 """
 
 from typing import Any, NamedTuple

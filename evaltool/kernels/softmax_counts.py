@@ -1,7 +1,7 @@
-"""What a thread counts of softmaxes it has scored: whole numbers that add up over threads, in the layout of a run's state.
+"""What a thread counts of softmaxes it has scored: whole numbers that add up over threads, as a run's state has them.
 
-Of each row that is ok: its losses (histogram, octaves, at which class), label and prediction, how sure the prediction was,
-Brier's term, the label's rank.  ``softmax_class_counts`` counts its classes.
+Of each row that is ok: its losses (histogram, octaves, at which class), label and prediction, how sure the prediction
+was, Brier's term, the label's rank.  ``softmax_class_counts`` counts its classes.
 """
 
 from collections.abc import Sequence
@@ -91,11 +91,11 @@ class SoftmaxCounts:
             np.zeros((CALIBRATION_BINS, 3), np.int64),
             np.zeros(shapes["label_rank"], np.int64),
         )
-        self.by_class: ClassCounts | None = None
-        if "ranking" in shapes:
-            ranking, class_wise = shapes["ranking"], shapes["calibration_class_wise"]
-            self.by_class = ClassCounts(np.zeros(ranking, np.int32), np.zeros(class_wise, np.int64))
-            self._ranking = np.zeros(ranking, np.int64)
+        # of too many classes nothing is counted class by class: the arrays are empty
+        ranking = shapes.get("ranking", (0, 2, 0))
+        class_wise = shapes.get("calibration_class_wise", (0, CALIBRATION_BINS, 3))
+        self.by_class = ClassCounts(np.zeros(ranking, np.int32), np.zeros(class_wise, np.int64))
+        self._ranking = np.zeros(ranking, np.int64)
         self._waiting = 0
         self._class_loss = SparseCounts()
         self._pairs = SparseCounts()
@@ -110,7 +110,7 @@ class SoftmaxCounts:
             status: int8 [n].
         """
         self._waiting += len(status)
-        if self.by_class is not None and self._waiting > FLUSH_ROWS:
+        if self._waiting > FLUSH_ROWS:
             self._flush()
         ok = status == OK
         if not len(self.rows.confusion):
@@ -125,7 +125,6 @@ class SoftmaxCounts:
             self._class_loss.add(few_sums(keys, units, len(values) * self._classes * OCTAVES))
 
     def _flush(self) -> None:
-        assert self.by_class is not None
         self._ranking += self.by_class.ranking
         self.by_class.ranking[:] = 0
         self._waiting = 0
@@ -160,7 +159,7 @@ class SoftmaxCounts:
             arrays["confusion"] = rows.confusion.reshape(classes, classes).copy()
         else:
             arrays["confusion_pairs"] = self._pairs.pairs()
-        if self.by_class is not None:
+        if len(self._ranking):
             self._flush()
             class_wise = self.by_class.class_wise.copy()
             class_wise[:, 0, 0] = rows.status[OK] - class_wise[:, 1:, 0].sum(1)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import types
 from numba.extending import intrinsic, overload
 
 SQUARE = {types.float32: 16, types.float64: 8}  # numbers of a cache line
@@ -28,8 +28,7 @@ def _square_size(numbers: Any) -> Any:
     return _sixteen if numbers.dtype == types.float32 else _eight
 
 
-@intrinsic
-def transposed_square(
+def _transposed_square(
     typingctx: Any, source: Any, at: Any, stride: Any, target: Any, to: Any, target_stride: Any
 ) -> Any:
     """Write to the rows of a square what stands in its columns; 16 x 16 numbers float32, 8 x 8 float64.
@@ -54,7 +53,7 @@ def transposed_square(
         places = [ir.Constant(ir.IntType(64), i) for i in range(size)]
 
         def pointers(array_type: Any, array: Any, start: Any, step: Any) -> list[Any]:
-            data = cgutils.create_struct_proxy(array_type)(context, builder, array).data
+            data = context.make_array(array_type)(context, builder, array).data
             found = [builder.gep(data, [builder.add(start, builder.mul(step, place))]) for place in places]
             return [builder.bitcast(pointer, vector.as_pointer()) for pointer in found]
 
@@ -76,3 +75,6 @@ def transposed_square(
         return context.get_dummy_value()
 
     return types.none(source, types.intp, types.intp, target, types.intp, types.intp), codegen
+
+
+transposed_square: Any = intrinsic(_transposed_square)

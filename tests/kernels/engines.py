@@ -31,7 +31,7 @@ def multiclass_job(
 
 
 def torch_scores(job: KernelJob, preds: Any, labels: Any) -> tuple[Any, dict[str, Any], dict[str, Any]]:
-    """Return status, columns and the state's arrays of preds, of which uint16 is bfloat16, as the torch engine has them."""
+    """Return status, columns and the state's arrays as the torch engine has them; preds of uint16 are bfloat16."""
     modules = {}
     for loss in job.losses:
         entry = CATALOGUE[loss.name]
