@@ -1,8 +1,8 @@
 """A tile of sigmoids: up to 128 predictions of label 1 beside their labels, one lane each.
 
-Everything is computed in float64 and in loops over lanes, so that a lane's values depend on the lane alone.  ``doubles`` is
-the tile's scratch, float64 [DOUBLES * LANES], ``integers`` its integers, int32 [INTEGERS * LANES]; each name below is the row
-of one number per lane.
+Everything is computed in float64 and in loops over lanes, so that a lane's values depend on the lane alone.
+``doubles`` is the tile's scratch, float64 [DOUBLES * LANES], ``integers`` its integers, int32 [INTEGERS * LANES]; each
+name below is the row of one number per lane.
 """
 
 from typing import Any
@@ -81,7 +81,7 @@ def lane_fault(j: Any, label: Any, kind: Any, ignore_index: Any, doubles: Any) -
 
 @part
 def odds(kind: Any, doubles: Any, integers: Any) -> None:
-    """Find U, the log-odds against each lane's label, R, exp(-|U|), and MARGIN and CHOSEN as far as the kind decides."""
+    """Find U, the log-odds against each lane's label, R, exp(-|U|), the size of MARGIN, and CHOSEN."""
     if kind == PROBS:
         for j in range(LANES):
             p = min(max(doubles[PRED + j], 0.0), 1.0)
