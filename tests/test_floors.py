@@ -9,10 +9,10 @@ PACKAGE = Path(__file__).parent.parent / "evaltool"
 
 FLOORS = [
     {"errors", "schema", "numerics"},
+    {"block"},
     {
         "partial_files",
         "run_lengths",
-        "block",
         "kernels",
         "losses",
         "metrics",

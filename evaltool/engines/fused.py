@@ -62,6 +62,8 @@ class FusedEngine:
         block = Block(status, columns, counted=True)
         if self.job.task in ("multiclass", "binary"):
             columns["label"] = self._label_column(given, labels, status == OK)
+        elif self.job.task == "regression" and labels.ndim == 1:
+            columns["label"] = np.array(labels)
         if self.job.task != "regression" and (bad := status == BAD_LABEL).any():
             top = self.job.num_classes if self._softmax else 2
             block.bad_labels = counted_labels(labels[bad], self.job.ignore_index, top)

@@ -10,7 +10,7 @@ SIGMOID_LOSSES = ("bce", "binary-focal", "dice")
 KERNELS = {
     "multiclass": ("multiclass", "MulticlassKernel", SOFTMAX_LOSSES),
     "segmentation": ("segmentation", "SegmentationKernel", SOFTMAX_LOSSES),
-    "foreground": ("segmentation", "ForegroundKernel", ("ce", "focal", *SIGMOID_LOSSES)),  # ce of the two classes
+    "foreground": ("sigmoids", "ForegroundKernel", ("ce", "focal", *SIGMOID_LOSSES)),  # ce of the two classes
     "binary": ("sigmoids", "BinaryKernel", SIGMOID_LOSSES),
     "multilabel": ("sigmoids", "MultilabelKernel", SIGMOID_LOSSES),
     "regression": ("regression", "RegressionKernel", ("l1", "mse")),

@@ -37,7 +37,11 @@ def both(preds, labels, **options):
     return scores
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+# a kernel is compiled for each dtype
+EACH_DTYPE = ["float32", *(pytest.param(name, marks=pytest.mark.slow) for name in DTYPES if name != "float32")]
+
+
+@pytest.mark.parametrize("dtype", EACH_DTYPE)
 @pytest.mark.parametrize("kind", ["logits", "probs", "log-probs"])
 @pytest.mark.parametrize("task", TASKS[:-1])
 def test_columns_and_summary_are_those_of_torch(task, kind, dtype):
