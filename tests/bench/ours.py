@@ -102,6 +102,7 @@ def columns_alone(problem: Problem, threads: int) -> Ready:
 def columns_on_gpu(problem: Problem, threads: int) -> Ready:
     """Prepare the Triton kernels over tensors on the GPU, without counts; the columns stay there."""
     import torch
+
     from evaltool.triton_kernels.launch import map_columns, row_columns
     from evaltool.triton_kernels.task import kernel_task
 
