@@ -32,7 +32,7 @@ def same(ours, theirs, rtol=1e-5):
     assert list(ours.columns) == list(theirs.columns)
     for name in ours.columns:
         if ours[name].dtype.kind == "f":
-            # margin: a mean of both signs; else a probability of 0 may count as the smallest normal float32, times its log
+            # margins are means of both signs; a probability of 0 may count as the smallest normal float32
             atol = 1e-5 if name == "margin" else 1e-35
             np.testing.assert_allclose(theirs[name], ours[name], rtol=rtol, atol=atol, err_msg=name)
         else:
