@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from evaltool.catalogue import CATALOGUE, check_column_name, parse_spec
@@ -20,7 +21,7 @@ def asked_losses(losses: Any) -> dict[str, Any]:
     if isinstance(losses, Mapping):
         for column, loss in losses.items():
             check_column_name(column, f"losses[{column!r}]")
-            items.append((column, parse_spec(loss) if isinstance(loss, str) else loss))
+            items.append((column, replace(parse_spec(loss), column=column) if isinstance(loss, str) else loss))
     else:
         for loss in losses or ():
             spec = parse_spec(loss) if isinstance(loss, str) else None

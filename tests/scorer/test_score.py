@@ -591,3 +591,13 @@ def test_gpu_gives_what_the_cpu_gives(task):
         assert gpu["status"].tolist() == cpu["status"].tolist()
         for name in cpu.summary["losses"]:
             np.testing.assert_allclose(gpu[name], cpu[name], rtol=1e-5, atol=1e-7, err_msg=name)
+
+
+@pytest.mark.parametrize("engine", ["fused", "torch"])
+def test_a_mapping_names_the_columns_of_its_losses(engine):
+    preds, labels = problem("multiclass")
+    scores = evaltool.score(preds, labels, losses={"easy": "focal", "hard": "focal:gamma=5"}, engine=engine)
+    assert [record["column"] for record in scores.manifest["losses"]] == ["easy", "hard"]
+    assert list(scores.summary["losses"]) == ["easy", "hard"]
+    plain = evaltool.score(preds, labels, losses=["focal"], engine=engine)
+    np.testing.assert_array_equal(scores["easy"], plain["focal"])
