@@ -13,7 +13,6 @@ FLOORS = [
         "partial_files",
         "run_lengths",
         "block",
-        "kernels",
         "losses",
         "metrics",
         "weights",
@@ -23,6 +22,7 @@ FLOORS = [
         "devices",
         "progress",
     },
+    {"kernels"},  # of blocks
     {"catalogue", "detect", "run", "engines", "predictor"},
     {"scorer", "report", "mine", "relabel"},
     {"export"},  # and scale-out
