@@ -1,8 +1,8 @@
 """The sums of softmaxes of many classes, one row after another; what they are, ``softmax_tiles`` tells.
 
-A row is read from memory once, into a copy that stays in a cache for what follows: where its largest number stands, the
-sums.  The copy is filled up with -inf to whole groups of 64 numbers, over which all loops run, and its top class becomes
--inf too, so that no sum has to leave it out.  So a row's sums depend on nothing but the row.
+A row is read from memory once, into a copy that stays in a cache for what follows: where its largest number stands,
+the sums.  The copy is filled up with -inf to whole groups of 64 numbers, over which all loops run, and its top class is
+made -inf too, so that no sum has to leave it out.  So a row's sums depend on nothing but the row.
 """
 
 from typing import Any
