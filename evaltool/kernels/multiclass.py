@@ -35,7 +35,7 @@ from evaltool.kernels.softmax_lanes import (
     Lanes,
     lanes,
 )
-from evaltool.kernels.softmax_rows import fill_tail, read_row, row_sums
+from evaltool.kernels.softmax_rows import fill_tail, load_row, read_row, row_sums
 from evaltool.kernels.softmax_tiles import tile_sums, transpose_rows
 from evaltool.schema import KINDS, OK
 
@@ -128,11 +128,14 @@ class MulticlassKernel:
 
     def _new_scratch(self, dtype: Any, direct: int | None) -> "Scratch":
         classes = self._job.num_classes
+        filled = aligned(0 if self._in_tiles else -(-classes // LANES) * LANES, dtype)
+        filled.fill(-np.inf)
         return Scratch(
             lanes(classes if self._in_tiles else 0, dtype),
             aligned(LANES, np.int32),
             aligned(0 if self._in_tiles or direct else classes, dtype),
             aligned(LANES, dtype),
+            filled,
             self._class_scratch,
         )
 
@@ -152,6 +155,7 @@ class Scratch(NamedTuple):
     ranks: Array  # int32 [64]
     copy: Array  # [C] of the working dtype, for rows that have to be read; else empty
     tail: Array  # [64] of the working dtype
+    filled: Array  # of the working dtype, for rows of many classes: C rounded up to a multiple of 64, -inf beyond C
     classes: ClassScratch
 
 
@@ -269,12 +273,11 @@ def _score_rows(
         count = min(together, len(preds) - start)
         label_codes(labels, start, count, classes, question.ignore_index, lanes.codes)
         for lane in range(count):
-            row = _row(preds, start + lane, direct, scratch.copy)
-            fill_tail(row, tail)
-            own = row[uint64(lanes.codes[LABEL + lane])]
+            key = load_row(preds[start + lane], scratch.filled)
+            own = scratch.filled[uint64(lanes.codes[LABEL + lane])]
             lanes.rows[OWN + lane] = own
             lanes.owns[lane] = own
-            row_sums(row, tail, lanes, lane, probs)
+            row_sums(scratch.filled, classes, key, lanes, lane, probs)
         _finish(lanes, start, question, losses, answer)
         if row_counts is not None:
             for lane in range(count):

@@ -1,8 +1,8 @@
 """The sums of softmaxes of many classes, one row after another; what they are, ``softmax_tiles`` tells.
 
-A row is read from memory once and stays in a cache for what follows: its largest number, where that stands, the sums.
-Loops run over whole groups of 64 numbers; what is left of a row goes to a group of its own, filled up with -inf.  So a
-row's sums depend on nothing but the row.
+A row is read from memory once, into a copy that stays in a cache for what follows: where its largest number stands,
+the sums.  The copy is filled up with -inf to whole groups of 64 numbers, over which all loops run, and its top class is
+made -inf too, so that no sum has to leave it out.  So a row's sums depend on nothing but the row.
 """
 
 from typing import Any
@@ -11,85 +11,98 @@ import numpy as np
 from numpy import uint64
 
 from evaltool.kernels.compiled import part, summing_part
-from evaltool.kernels.elementary import SCALE, UNSCALE, float_of_int, int_of_float
+from evaltool.kernels.elementary import FURTHEST, SCALE, UNSCALE, exp_scaled, float_of_int, int_of_float, log32
 from evaltool.kernels.loading import keyed, order_key, read
 from evaltool.kernels.softmax_lanes import LANES, LEAST, NEXT, PEAK, SQUARE, TOTAL, WARMTH
-from evaltool.kernels.softmax_tiles import logit_terms, prob_terms
+from evaltool.kernels.softmax_tiles import SCALE_LOG, SMALL
 
 GROUP = LANES
 PIECE = 2048  # numbers summed in float32; their sums go to a float64 sum
 _ZERO = np.float32(0.0)
 _FAR = np.float32(np.inf)
-
-
-@part
-def row_sums(row: Any, tail: Any, lanes: Any, lane: Any, probs: Any) -> None:
-    """Fill in the key, place and top of a lane, TOTAL, WARMTH, SQUARE, NEXT and PEAK; of probabilities LEAST too.
-
-    Args:
-        row: float32 or float64 [C].
-        tail: of the same dtype [64]: what follows the last whole group of the row, then -inf.
-        lanes: where to.
-        lane: in which place.
-        probs: None for logits and log-probs, anything else for probabilities.
-    """
-    whole = len(row) // GROUP * GROUP
-    key = max(_largest(row, whole), _largest(tail, GROUP))
-    top = keyed(key)
-    place = _first(row, whole, top)
-    if place == whole:
-        place += _first(tail, GROUP, top)
-    total, warmth, square, ties = 0.0, 0.0, 0.0, -1.0  # the top class is among the ties
-    gap = _FAR
-    for start in range(0, whole, PIECE):
-        odds, heat, squares, tied, near = _terms(row, start, min(start + PIECE, whole), top, probs)
-        total += odds
-        warmth += heat
-        square += squares
-        ties += tied
-        gap = min(gap, near)
-    odds, heat, squares, tied, near = _terms(tail, 0, GROUP, top, probs)
-    ties += tied
-    rows = lanes.rows
-    rows[TOTAL + lane] = (total + odds) + ties
-    rows[WARMTH + lane] = warmth + heat
-    rows[SQUARE + lane] = (square + squares) + ties
-    rows[NEXT + lane] = 0.0 if ties > 0.0 else np.float64(min(gap, near))
-    rows[PEAK + lane] = top
-    lanes.keys[lane] = key
-    lanes.tops[lane] = top
-    lanes.places[lane] = place
-    if probs is not None:
-        rows[LEAST + lane] = _least(row)
+_FURTHEST_BITS = FURTHEST.view(np.int32)
 
 
 @summing_part
-def _largest(values: Any, stop: Any) -> Any:
-    best = order_key(values[0])
-    for i in range(stop):
-        key = order_key(values[uint64(i)])
+def load_row(row: Any, copy: Any) -> Any:
+    """Copy a row of at least 64 numbers, as float32 or float64, and return the ``order_key`` of the largest.
+
+    Args:
+        row: [C], as ``loading.as_read`` gives it.
+        copy: float32 or float64, [C] rounded up to a multiple of 64; the numbers beyond C are -inf and stay so.
+    """
+    best = order_key(read(row[0]))
+    for i in range(len(row) // GROUP * GROUP):
+        value = read(row[uint64(i)])
+        copy[uint64(i)] = value
+        key = order_key(value)
+        best = key if key > best else best
+    # the last 64, of which some were copied already
+    for i in range(len(row) - GROUP, len(row)):
+        value = read(row[uint64(i)])
+        copy[uint64(i)] = value
+        key = order_key(value)
         best = key if key > best else best
     return best
 
 
 @part
-def _first(values: Any, stop: Any, top: Any) -> Any:
-    """Return the first place of a number before ``stop``, a multiple of 64; ``stop`` where there is none."""
-    for start in range(0, stop, GROUP):
+def row_sums(copy: Any, classes: Any, key: Any, lanes: Any, lane: Any, probs: Any) -> None:
+    """Fill in the key, place and top of a lane, TOTAL, WARMTH, SQUARE, NEXT and PEAK; of probabilities LEAST too.
+
+    Args:
+        copy: a row that ``load_row`` copied; its top class becomes -inf.
+        classes: how many numbers of it are no filling.
+        key: the largest number's.
+        lanes: where to.
+        lane: in which place.
+        probs: None for logits and log-probs, anything else for probabilities.
+    """
+    top = keyed(key)
+    place = _first(copy, top)
+    rows = lanes.rows
+    if probs is not None:
+        rows[LEAST + lane] = _least(copy, classes)
+    copy[uint64(place)] = -np.inf
+    total, warmth, square = 0.0, 0.0, 0.0
+    gap = _FAR
+    for start in range(0, len(copy), PIECE):
+        odds, heat, squares, near = _terms(copy, start, min(start + PIECE, len(copy)), top, probs)
+        total += odds
+        warmth += heat
+        square += squares
+        gap = min(gap, near)
+    rows[TOTAL + lane] = total
+    rows[WARMTH + lane] = warmth
+    rows[SQUARE + lane] = square
+    rows[NEXT + lane] = gap
+    rows[PEAK + lane] = top
+    lanes.keys[lane] = key
+    lanes.tops[lane] = top
+    lanes.places[lane] = place
+
+
+@part
+def _first(values: Any, top: Any) -> Any:
+    """Return the first place of a number; 0 where it is NaN."""
+    for start in range(0, len(values), GROUP):
         found = np.int32(0)
         for i in range(GROUP):
             found |= np.int32(values[uint64(start + i)] == top)
         if found:
+            least = np.int32(GROUP)
             for i in range(GROUP):
-                if values[uint64(start + i)] == top:
-                    return start + i
-    return stop
+                here = np.int32(i) if values[uint64(start + i)] == top else np.int32(GROUP)
+                least = here if here < least else least
+            return start + least
+    return 0
 
 
 @part
-def _least(row: Any) -> Any:
-    least = row[0]
-    for value in row:
+def _least(values: Any, stop: Any) -> Any:
+    least = values[0]
+    for i in range(stop):
+        value = values[uint64(i)]
         least = value if value < least else least
     return least
 
@@ -97,44 +110,43 @@ def _least(row: Any) -> Any:
 @part
 def _terms(values: Any, start: Any, stop: Any, top: Any, probs: Any) -> Any:
     if probs is None:
-        odds, heat, squares, ties, gap = _logit_sums(values, start, stop, top)
+        odds, heat, squares, gap = _logit_sums(values, start, stop, top)
     else:
-        odds, heat, squares, ties, gap = _prob_sums(values, start, stop, top)
+        odds, heat, squares, gap = _prob_sums(values, start, stop, top)
     unscale = np.float64(UNSCALE)
-    return odds * unscale, heat * unscale, squares * unscale * unscale, np.float64(ties), gap
+    return odds * unscale, heat * unscale, squares * unscale * unscale, gap
 
 
 @summing_part
 def _logit_sums(values: Any, start: Any, stop: Any, top: Any) -> Any:
-    odds, heat, squares, ties = _ZERO, _ZERO, _ZERO, _ZERO
-    gap = int_of_float(_FAR)
+    odds, heat, squares = _ZERO, _ZERO, _ZERO
+    least = int_of_float(_FAR)
     for i in range(start, stop):
-        w, h, t, near = logit_terms(values[uint64(i)], top, _FAR)
+        # a gap is at least 0: its bits are in the order of the values, and a loop can keep the least of integers
+        bits = int_of_float(np.float32(top - values[uint64(i)]))
+        near = float_of_int(bits if bits < _FURTHEST_BITS else _FURTHEST_BITS)
+        w = exp_scaled(-near)
         odds += w
-        heat += h
+        heat += w * near
         squares += w * w
-        ties += t
-        bits = int_of_float(
-            near
-        )  # of numbers >= 0 in the order of their values, and a loop can keep the least of integers
-        gap = bits if bits < gap else gap
-    return odds, heat, squares, ties, float_of_int(gap)
+        least = bits if bits < least else least
+    return odds, heat, squares, float_of_int(least)
 
 
 @summing_part
 def _prob_sums(values: Any, start: Any, stop: Any, top: Any) -> Any:
     scale = np.float32(np.float64(SCALE) / np.float64(top))
-    odds, heat, squares, ties = _ZERO, _ZERO, _ZERO, _ZERO
-    gap = int_of_float(_FAR)
+    odds, heat, squares = _ZERO, _ZERO, _ZERO
+    least = int_of_float(_FAR)
     for i in range(start, stop):
-        w, h, t, near = prob_terms(values[uint64(i)], top, scale, _FAR)
+        value = values[uint64(i)]
+        bits = int_of_float(np.float32(top - value))
+        w = np.float32(value * scale) if value > 0 else _ZERO
         odds += w
-        heat += h
+        heat += w * (SCALE_LOG - log32(w)) if w > SMALL else _ZERO
         squares += w * w
-        ties += t
-        bits = int_of_float(near)
-        gap = bits if bits < gap else gap
-    return odds, heat, squares, ties, float_of_int(gap)
+        least = bits if bits < least else least
+    return odds, heat, squares, float_of_int(least)
 
 
 @part

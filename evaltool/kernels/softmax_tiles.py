@@ -37,8 +37,8 @@ from evaltool.kernels.transposition import LARGEST_SQUARE, square_size, transpos
 
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 _FAR = np.float32(np.inf)
-_SCALE_LOG = np.float32(56 * 0.6931471805599453)
-_SMALL = np.float32(1.1754943508222875e-38)
+SCALE_LOG = np.float32(56 * 0.6931471805599453)
+SMALL = np.float32(1.1754943508222875e-38)
 
 
 @part
@@ -191,7 +191,7 @@ def prob_terms(value: Any, top: Any, scale: Any, gap: Any) -> Any:
     g = np.float32(top - value)
     beyond = g > _ZERO
     w = np.float32(value * scale) if beyond and value > 0 else _ZERO
-    heat = w * (_SCALE_LOG - log32(w)) if w > _SMALL else _ZERO
+    heat = w * (SCALE_LOG - log32(w)) if w > SMALL else _ZERO
     return w, heat, _ZERO if beyond else _ONE, g if beyond and g < gap else gap
 
 

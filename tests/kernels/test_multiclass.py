@@ -71,7 +71,7 @@ def assert_like_torch(job, preds, labels):
 @given(
     seed=st.integers(0, 2**16),
     rows=st.integers(1, 200),
-    classes=st.one_of(st.integers(2, 64), st.integers(65, 200)),
+    classes=st.one_of(st.integers(2, 128), st.integers(129, 200)),
     dtype=st.sampled_from(["float32", "float32", "float16", "bfloat16", "float64"]),
     kind=st.sampled_from(["logits", "log-probs"]),
 )
@@ -96,7 +96,7 @@ def test_many_classes_score_as_in_torch(classes):
     assert_like_torch(job, preds, labels)
 
 
-@pytest.mark.parametrize("classes", [3, 70], ids=["tiles", "rows"])
+@pytest.mark.parametrize("classes", [3, 140], ids=["tiles", "rows"])
 def test_both_tails_match_sixty_digits(classes):
     rng = np.random.default_rng(5)
     grid = np.array(oracle.GRID)
@@ -137,7 +137,7 @@ def test_probabilities_match_sixty_digits():
     assert oracle.worst_error(columns["focal"], [oracle.focal(p, t, 2) for p, t in true]) < 1e-5
 
 
-@pytest.mark.parametrize("classes", [10, 100], ids=["tiles", "rows"])
+@pytest.mark.parametrize("classes", [10, 150], ids=["tiles", "rows"])
 def test_a_row_is_the_same_bits_beside_any_others(classes):
     preds, labels = problem(3, 333, classes)
     job = multiclass_job(classes, all_losses(classes))
@@ -155,7 +155,7 @@ def test_a_row_is_the_same_bits_beside_any_others(classes):
         assert shuffled[name].tobytes() == values[order].tobytes(), name
 
 
-@pytest.mark.parametrize("classes", [4, 80], ids=["tiles", "rows"])
+@pytest.mark.parametrize("classes", [4, 140], ids=["tiles", "rows"])
 def test_edges_by_name(classes):
     rows = np.zeros((8, classes), np.float32)
     rows[1, 2] = np.nan

@@ -24,7 +24,7 @@ def test_bins_are_those_of_the_state():
 
 
 @pytest.mark.parametrize("kind", ["logits", "probs", "log-probs"])
-@pytest.mark.parametrize("classes", [2, 10, 100])
+@pytest.mark.parametrize("classes", [2, 10, 150])
 def test_counts_are_those_of_the_torch_engine(classes, kind):
     preds, labels = problem(classes, 800, classes, kind=kind)
     job = multiclass_job(classes, all_losses(classes), preds_are=kind)
@@ -53,7 +53,7 @@ def test_counts_are_those_of_the_torch_engine(classes, kind):
     np.testing.assert_allclose(loss_sums(counts), loss_sums(expected), rtol=1e-5)
 
 
-@pytest.mark.parametrize("classes", [10, 100, 2000], ids=["tiles", "rows", "sparse"])
+@pytest.mark.parametrize("classes", [10, 150, 2000], ids=["tiles", "rows", "sparse"])
 def test_losses_are_counted_exactly_as_they_are_written(classes):
     preds, labels = problem(9, 500, classes)
     losses = [kernel_loss("ce", "ce"), kernel_loss("focal", "focal")]
@@ -81,7 +81,7 @@ def test_losses_are_counted_exactly_as_they_are_written(classes):
         np.testing.assert_array_equal(counts["confusion_pairs"], pairs)
 
 
-@pytest.mark.parametrize("classes", [10, 100, 2000], ids=["tiles", "rows", "sparse"])
+@pytest.mark.parametrize("classes", [10, 150, 2000], ids=["tiles", "rows", "sparse"])
 def test_kernels_of_several_threads_add_up_to_one(classes):
     preds, labels = problem(4, 300, classes)
     job = multiclass_job(classes, [kernel_loss("ce", "ce"), kernel_loss("focal", "focal")])
