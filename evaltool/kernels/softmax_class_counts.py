@@ -43,7 +43,7 @@ _M = tuple(
 )
 
 # offsets in ClassScratch.facts
-SCALES, SHARES, SPREADS, TOTALS = (LANES * i for i in range(4))
+SCALES, SHARES, BASES, TOTALS = (LANES * i for i in range(4))
 # offsets in ClassScratch.lanes
 SCORED, OWN_BIN = 0, LANES
 
@@ -52,9 +52,9 @@ class ClassScratch(NamedTuple):
     """What is known of the classes of a row, or of 64 lanes, before it is counted."""
 
     bins: int  # of the log-odds of a class
-    facts: Array  # float32 [4 * 64]: 2^56 / p_top, 2^-56 / (1 + R), log1p(R) and R of each lane
+    facts: Array  # float32 [4 * 64]: 2^56 / p_top, 2^-56 / (1 + R), base of ``class_bin`` and R of each lane
     lanes: Array  # int32 [2 * 64]: 1 if a lane is scored, and the bin of its top class
-    places: Array  # int32: bins of the log-odds
+    places: Array  # uint16: bins of the log-odds
     units: Array  # int32: probabilities in units of 2^-28
     low: Array  # int32: sums of those that are low, of up to 64 rows
 
@@ -72,7 +72,7 @@ def class_scratch(num_classes: int) -> ClassScratch:
     low = aligned(room, np.int32)
     low.fill(0)
     # what is not written to takes up no memory
-    places, units = aligned(room * LANES, np.int32), aligned(room * LANES, np.int32)
+    places, units = aligned(room * LANES, np.uint16), aligned(room * LANES, np.int32)
     facts, of_lanes = aligned(4 * LANES, np.float32), aligned(2 * LANES, np.int32)
     return ClassScratch(ranking_bins(num_classes), facts, of_lanes, places, units, low)
 
@@ -108,21 +108,34 @@ def prob_units(p: Any) -> Any:
 
 
 @inlined
-def logit_class(value: Any, top: Any, share: Any, spread: Any) -> Any:
-    """Return p_c and the log-odds of a class, float32; share is 2^-56 / (1 + R), spread log1p(R)."""
-    g = np.float32(top - value)
-    near = g if g < FURTHEST else FURTHEST
-    p = exp_scaled(-near) * share
-    return p, -near - spread - log_one_minus(p)
+def class_bin(below: Any, base: Any, width: Any) -> Any:
+    """Return the bin, int32, of -log1p(R) - below, the log-odds of a class that is not the top one: 0 at most.
+
+    Args:
+        below: g + log(1 - p), float32.
+        base: (32 - log1p(R)) width.
+        width: bins per nat.
+    """
+    return np.int32(max(base - below * width, _ZERO))
 
 
 @inlined
-def prob_class(value: Any, scale: Any, share: Any, spread: Any) -> Any:
+def logit_class(value: Any, top: Any, share: Any, base: Any, width: Any) -> Any:
+    """Return p_c, float32, and the bin of a class; share is 2^-56 / (1 + R), for the others see ``class_bin``."""
+    g = np.float32(top - value)
+    near = g if g < FURTHEST else FURTHEST
+    p = exp_scaled(-near) * share
+    return p, class_bin(near + log_one_minus(p), base, width)
+
+
+@inlined
+def prob_class(value: Any, scale: Any, share: Any, base: Any, width: Any) -> Any:
     """Return what ``logit_class`` does of a probability; scale is 2^56 / p_top."""
     known = np.float32(value * scale) if value > 0 else _ZERO
     floor = _SMALL * scale
     p = known * share
-    return p, log32(known if known > floor else floor) - _SCALE_LOG - spread - log_one_minus(p)
+    near = _SCALE_LOG - log32(known if known > floor else floor)
+    return p, class_bin(near + log_one_minus(p), base, width)
 
 
 @part
@@ -139,13 +152,14 @@ def count_tile(lanes: Any, classes: Any, probs: Any, scratch: Any, counts: Any) 
     codes, facts, found = lanes.codes, scratch.facts, scratch.lanes
     places, units, ranking, class_wise = scratch.places, scratch.units, counts.ranking, counts.class_wise
     bins = np.float32(scratch.bins)
+    width = bins / _TWICE_SPAN
     _lane_facts(lanes.rows, codes, bins, facts, found)
     for c in range(classes):
         at = c * LANES
         if probs is None:
-            low = _logits_of_tile(lanes.tile, at, lanes.tops, bins, facts, places, units)
+            low = _logits_of_tile(lanes.tile, at, lanes.tops, width, facts, places, units)
         else:
-            low = _probs_of_tile(lanes.tile, at, bins, facts, places, units)
+            low = _probs_of_tile(lanes.tile, at, width, facts, places, units)
         class_wise[uint64(c), 0, 2] += low
         _count_high(units, at, uint64(c), uint64(0), class_wise)
     for lane in range(LANES):
@@ -170,9 +184,10 @@ def _lane_facts(rows: Any, codes: Any, bins: Any, facts: Any, found: Any) -> Non
         facts[SCALES + lane] = np.float32(np.float64(SCALE) / rows[PEAK + lane])
         facts[SHARES + lane] = np.float32(rows[P_PRED + lane] * UNSCALE) if scored else _ZERO
         facts[TOTALS + lane] = np.float32(rows[TOTAL + lane]) if scored else _ONE
+    width = bins / _TWICE_SPAN
     for lane in range(LANES):
         total = facts[TOTALS + lane]
-        facts[SPREADS + lane] = log1p32(total)
+        facts[BASES + lane] = (_SPAN - log1p32(total)) * width
         found[OWN_BIN + lane] = odds_bin(-log32(total if total > _SMALL else _SMALL), bins)
 
 
@@ -184,15 +199,16 @@ def count_row(row: Any, tail: Any, lanes: Any, lane: Any, probs: Any, scratch: A
     bins = np.float32(scratch.bins)
     whole = len(row) // LANES * LANES
     total = np.float32(rows[TOTAL + lane])
-    share, spread = np.float32(rows[P_PRED + lane] * UNSCALE), log1p32(total)
+    width = bins / _TWICE_SPAN
+    share, base = np.float32(rows[P_PRED + lane] * UNSCALE), (_SPAN - log1p32(total)) * width
     if probs is None:
         top = lanes.tops[lane]
-        _logits_of_row(row, 0, whole, top, share, spread, bins, places, units, low)
-        _logits_of_row(tail, whole, LANES, top, share, spread, bins, places, units, low)
+        _logits_of_row(row, 0, whole, top, share, base, width, places, units, low)
+        _logits_of_row(tail, whole, LANES, top, share, base, width, places, units, low)
     else:
         scale = np.float32(np.float64(SCALE) / rows[PEAK + lane])
-        _probs_of_row(row, 0, whole, scale, share, spread, bins, places, units, low)
-        _probs_of_row(tail, whole, LANES, scale, share, spread, bins, places, units, low)
+        _probs_of_row(row, 0, whole, scale, share, base, width, places, units, low)
+        _probs_of_row(tail, whole, LANES, scale, share, base, width, places, units, low)
     label, pred = codes[LABEL + lane], codes[PLACE + lane]
     places[uint64(pred)] = odds_bin(-log32(total if total > _SMALL else _SMALL), bins)
     for c in range(len(row)):
@@ -242,14 +258,14 @@ def cell_of(units: Any) -> Any:
 
 
 @summing_part
-def _logits_of_tile(tile: Any, at: Any, tops: Any, bins: Any, facts: Any, places: Any, all_units: Any) -> Any:
+def _logits_of_tile(tile: Any, at: Any, tops: Any, width: Any, facts: Any, places: Any, all_units: Any) -> Any:
     """Fill in the bins and the units of a class in 64 lanes; return the sum of the units that are low."""
     low = np.int32(0)
     for lane in range(LANES):
-        share, spread = facts[SHARES + lane], facts[SPREADS + lane]
-        p, odds = logit_class(tile[uint64(at + lane)], tops[lane], share, spread)
+        share, base = facts[SHARES + lane], facts[BASES + lane]
+        p, place = logit_class(tile[uint64(at + lane)], tops[lane], share, base, width)
         # of a lane that is not ok anything may come, NaN as well
-        places[uint64(at + lane)] = odds_bin(odds, bins) if share > _ZERO else _NOTHING
+        places[uint64(at + lane)] = place if share > _ZERO else _NOTHING
         units = prob_units(p) if share > _ZERO else _NOTHING
         all_units[uint64(at + lane)] = units
         low = np.int32(low + (units if units < _LOW_UNITS else _NOTHING))
@@ -257,12 +273,12 @@ def _logits_of_tile(tile: Any, at: Any, tops: Any, bins: Any, facts: Any, places
 
 
 @summing_part
-def _probs_of_tile(tile: Any, at: Any, bins: Any, facts: Any, places: Any, all_units: Any) -> Any:
+def _probs_of_tile(tile: Any, at: Any, width: Any, facts: Any, places: Any, all_units: Any) -> Any:
     low = np.int32(0)
     for lane in range(LANES):
-        share, spread = facts[SHARES + lane], facts[SPREADS + lane]
-        p, odds = prob_class(tile[uint64(at + lane)], facts[SCALES + lane], share, spread)
-        places[uint64(at + lane)] = odds_bin(odds, bins) if share > _ZERO else _NOTHING
+        share, base = facts[SHARES + lane], facts[BASES + lane]
+        p, place = prob_class(tile[uint64(at + lane)], facts[SCALES + lane], share, base, width)
+        places[uint64(at + lane)] = place if share > _ZERO else _NOTHING
         units = prob_units(p) if share > _ZERO else _NOTHING
         all_units[uint64(at + lane)] = units
         low = np.int32(low + (units if units < _LOW_UNITS else _NOTHING))
@@ -276,17 +292,17 @@ def _logits_of_row(
     count: Any,
     top: Any,
     share: Any,
-    spread: Any,
-    bins: Any,
+    base: Any,
+    width: Any,
     places: Any,
     all_units: Any,
     low: Any,
 ) -> None:
     """Fill in the bins and the units of the classes from ``at``; add the units that are low to theirs."""
     for i in range(count):
-        p, odds = logit_class(values[uint64(i)], top, share, spread)
+        p, place = logit_class(values[uint64(i)], top, share, base, width)
         units = prob_units(p)
-        places[uint64(at + i)] = odds_bin(odds, bins)
+        places[uint64(at + i)] = place
         all_units[uint64(at + i)] = units
         low[uint64(at + i)] = np.int32(low[uint64(at + i)] + (units if units < _LOW_UNITS else _NOTHING))
 
@@ -298,15 +314,15 @@ def _probs_of_row(
     count: Any,
     scale: Any,
     share: Any,
-    spread: Any,
-    bins: Any,
+    base: Any,
+    width: Any,
     places: Any,
     all_units: Any,
     low: Any,
 ) -> None:
     for i in range(count):
-        p, odds = prob_class(values[uint64(i)], scale, share, spread)
+        p, place = prob_class(values[uint64(i)], scale, share, base, width)
         units = prob_units(p)
-        places[uint64(at + i)] = odds_bin(odds, bins)
+        places[uint64(at + i)] = place
         all_units[uint64(at + i)] = units
         low[uint64(at + i)] = np.int32(low[uint64(at + i)] + (units if units < _LOW_UNITS else _NOTHING))
