@@ -37,10 +37,10 @@ _HIDDEN, _FRACTION = np.int32(1 << 23), np.int32(0x7FFFFF)
 _HALF_BINS, _OCTAVES = np.int32(HISTOGRAM_BINS // 2), np.int32(OCTAVES)
 _LEAST_KEY = np.int32(0x7F800000 ^ -1)  # of -inf
 
-# offsets in RowCounts.facts: of each lane 1 if it is scored, its label; of a value 1 if it is finite, its bin, its
-# octave and its units in that
-SCORED, LABEL_OF, FINITE, BIN, OCTAVE, UNIT = (LANES * i for i in range(6))
-FACTS = 6 * LANES
+# offsets in RowCounts.facts: of each lane 1 if it is scored, its label; of a value 1 if it is finite, a number in
+# the values' order, its bin, where it is added up and how many units it is
+SCORED, LABEL_OF, FINITE, KEY, BIN, OCTAVE, UNIT = (LANES * i for i in range(7))
+FACTS = 7 * LANES
 
 
 class RowCounts(NamedTuple):
@@ -50,13 +50,14 @@ class RowCounts(NamedTuple):
     special: Array  # int64 [3]: probabilities raised, rows with an infinite loss, rows with a loss that failed
     histogram: Array  # int64 [L, 8192]
     largest: Array  # float64 [L]
-    finite: Array  # int64 [L, C]
+    labels: Array  # int64 [C]
+    unfit: Array  # int64 [L, C]: labels of the values that are not finite
     class_loss: Array  # int64 [L * C * 255]
     confusion: Array  # int64 [C * C]
     brier: Array  # int64 [256]
     top_label: Array  # int64 [15, 3]
     rank: Array  # int64 [R + 1]
-    facts: Array  # int32 [6 * 64], scratch
+    facts: Array  # int32 [7 * 64], scratch
 
 
 class SparseCounts:
@@ -100,6 +101,7 @@ class SoftmaxCounts:
             np.zeros(3, np.int64),
             np.zeros((len(losses), HISTOGRAM_BINS), np.int64),
             np.full(len(losses), -np.inf),
+            np.zeros(num_classes, np.int64),
             np.zeros((len(losses), num_classes), np.int64),
             np.zeros(class_keys if class_keys <= DENSE else 0, np.int64),
             np.zeros(pair_keys if pair_keys <= DENSE else 0, np.int64),
@@ -160,14 +162,15 @@ class SoftmaxCounts:
         octaves = np.zeros((number, OCTAVES), np.int64)
         of_loss = class_loss[0] // (classes * OCTAVES)
         np.add.at(octaves, (of_loss, class_loss[0] % OCTAVES), class_loss[1])
+        finite = rows.labels - rows.unfit
         arrays = {
             "status": rows.status.copy(),
             "losses": np.array(self._losses, dtype=np.str_),
             "loss_octaves": octaves,
-            "loss_count": rows.finite.sum(1),
+            "loss_count": finite.sum(1),
             "loss_max": rows.largest.copy(),
             "histogram": rows.histogram.copy(),
-            "class_loss_count": rows.finite.copy(),
+            "class_loss_count": finite,
             "class_loss": class_loss,
             "brier": rows.brier.copy(),
             "calibration_top_label": rows.top_label[None].copy(),
@@ -208,20 +211,21 @@ def count_rows(
         for lane in range(count):
             special[0] += facts[SCORED + lane] & (values[0, uint64(start + lane)] < AT_SMALLEST)
     unfit = 0
-    classes = counts.finite.shape[1]
+    classes = len(counts.labels)
     for i in range(len(largest)):
-        others, best = _loss_facts(values, losses + i, start, facts)
+        _loss_facts(values, losses + i, start, facts)
+        others, best = _loss_ends(facts)
         unfit += others
         largest[i] = max(largest[i], np.float64(best))
-        _count_loss(i, classes, facts, counts.histogram, counts.finite, counts.class_loss)
+        _count_loss(i, i * classes * OCTAVES, facts, counts.histogram, counts.class_loss)
     if unfit:
-        _count_unfit(values, losses, start, count, facts, special, len(largest))
-    _count_pairs(codes, classes, facts, counts.confusion)
+        _count_unfit(values, losses, start, count, facts, special, counts.unfit)
+    _count_labels(codes, classes, facts, counts.labels, counts.confusion)
     _count_chances(lanes.rows, codes, values, start, facts, ranks, counts.brier, counts.top_label, counts.rank)
     counts.brier[OCTAVES] += scored
 
 
-@part
+@inlined
 def _scored(codes: Any, count: Any, facts: Any, statuses: Any) -> Any:
     """Fill in SCORED and LABEL_OF, count each status; return how many lanes are ok."""
     scored = 0
@@ -237,64 +241,72 @@ def _scored(codes: Any, count: Any, facts: Any, statuses: Any) -> Any:
     return scored
 
 
-@part
-def _count_loss(which: Any, classes: Any, facts: Any, histogram: Any, finite: Any, class_loss: Any) -> None:
+@inlined
+def _count_loss(which: Any, first: Any, facts: Any, histogram: Any, class_loss: Any) -> None:
     for lane in range(LANES):
         histogram[uint64(which), uint64(facts[BIN + lane])] += facts[FINITE + lane]
-    for lane in range(LANES):
-        finite[uint64(which), uint64(facts[LABEL_OF + lane])] += facts[FINITE + lane]
     if len(class_loss):
-        at = which * classes * OCTAVES
         for lane in range(LANES):
-            key = at + np.int64(facts[LABEL_OF + lane]) * OCTAVES + facts[OCTAVE + lane]
-            class_loss[uint64(key)] += facts[UNIT + lane]
+            class_loss[uint64(first) + uint64(facts[OCTAVE + lane])] += facts[UNIT + lane]
 
 
-@part
-def _count_pairs(codes: Any, classes: Any, facts: Any, confusion: Any) -> None:
+@inlined
+def _count_labels(codes: Any, classes: Any, facts: Any, labels: Any, confusion: Any) -> None:
+    for lane in range(LANES):
+        labels[uint64(facts[LABEL_OF + lane])] += facts[SCORED + lane]
     if len(confusion):
         for lane in range(LANES):
             key = codes[LABEL + lane] * classes + codes[PLACE + lane]
             confusion[uint64(key)] += facts[SCORED + lane]
 
 
-@summing_part
-def _loss_facts(values: Any, which: Any, start: Any, facts: Any) -> Any:
-    """Fill in FINITE, BIN, OCTAVE and UNIT of 64 values; return how many are scored, not finite; and the largest."""
-    unfit, best = np.int32(0), _LEAST_KEY
+@part
+def _loss_facts(values: Any, which: Any, start: Any, facts: Any) -> None:
+    """Fill in FINITE, KEY, BIN, OCTAVE and UNIT of 64 values."""
     for lane in range(LANES):
         bits = int_of_float(values[uint64(which), uint64(start + lane)])
         magnitude = np.int32(bits & _MAGNITUDE)
-        scored = facts[SCORED + lane]
-        finite = np.int32(scored if magnitude < _INFINITE else _NONE)
+        finite = facts[SCORED + lane] if magnitude < _INFINITE else _NONE
         octave = np.int32(magnitude >> _MANTISSA)
+        octave = octave if octave < _OCTAVES else _NONE
         key = np.int32(bits ^ ((bits >> _SIGN) & _MAGNITUDE))
-        hidden = np.int32(_HIDDEN if octave > _NONE else _NONE)
-        units = np.int32((bits & _FRACTION) | hidden)
+        units = np.int32((bits & _FRACTION) | (_HIDDEN if octave > _NONE else _NONE))
         units = np.int32(-units if bits < _NONE else units)
-        unfit = np.int32(unfit + (scored - finite))
-        best = key if finite > _NONE and key > best else best
         facts[FINITE + lane] = finite
+        facts[KEY + lane] = key if finite > _NONE else _LEAST_KEY
         facts[BIN + lane] = np.int32((key >> _LOW_BITS) + _HALF_BINS)
-        facts[OCTAVE + lane] = octave if octave < _OCTAVES else _NONE
+        facts[OCTAVE + lane] = np.int32(facts[LABEL_OF + lane] * _OCTAVES + octave)
         facts[UNIT + lane] = units if finite > _NONE else _NONE
+
+
+@summing_part
+def _loss_ends(facts: Any) -> Any:
+    """Return how many of 64 values are scored but not finite, and the largest of those that are."""
+    unfit, best = np.int32(0), _LEAST_KEY
+    for lane in range(LANES):
+        unfit = np.int32(unfit + (facts[SCORED + lane] - facts[FINITE + lane]))
+    for lane in range(LANES):
+        key = facts[KEY + lane]
+        best = key if key > best else best
     return unfit, float_of_int(np.int32(best ^ ((best >> _SIGN) & _MAGNITUDE)))
 
 
 @part
-def _count_unfit(values: Any, losses: Any, start: Any, count: Any, facts: Any, special: Any, number: Any) -> None:
+def _count_unfit(values: Any, losses: Any, start: Any, count: Any, facts: Any, special: Any, unfit: Any) -> None:
     """Count the rows that have an infinite loss, and those that have one that failed."""
     for lane in range(count):
         infinite, failed = False, False
-        for i in range(number):
+        for i in range(len(unfit)):
             value = values[uint64(losses + i), uint64(start + lane)]
-            infinite |= abs(value) == np.inf
-            failed |= value != value
+            endless, none = abs(value) == np.inf, value != value
+            unfit[i, facts[LABEL_OF + lane]] += (endless | none) & facts[SCORED + lane]
+            infinite |= endless
+            failed |= none
         special[1] += infinite & facts[SCORED + lane]
         special[2] += failed & facts[SCORED + lane]
 
 
-@part
+@inlined
 def _count_chances(
     rows: Any, codes: Any, values: Any, start: Any, facts: Any, ranks: Any, brier: Any, cells: Any, rank: Any
 ) -> None:
