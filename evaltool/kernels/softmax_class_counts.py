@@ -120,22 +120,35 @@ def class_bin(below: Any, base: Any, width: Any) -> Any:
 
 
 @inlined
-def logit_class(value: Any, top: Any, share: Any, base: Any, width: Any) -> Any:
-    """Return p_c, float32, and the bin of a class; share is 2^-56 / (1 + R), for the others see ``class_bin``."""
+def logit_below(value: Any, top: Any, share: Any) -> Any:
+    """Return p_c and g + log(1 - p_c) of a class, float32; share is 2^-56 / (1 + R)."""
     g = np.float32(top - value)
     near = g if g < FURTHEST else FURTHEST
     p = exp_scaled(-near) * share
-    return p, class_bin(near + log_one_minus(p), base, width)
+    return p, near + log_one_minus(p)
 
 
 @inlined
-def prob_class(value: Any, scale: Any, share: Any, base: Any, width: Any) -> Any:
-    """Return what ``logit_class`` does of a probability; scale is 2^56 / p_top."""
+def prob_below(value: Any, scale: Any, share: Any) -> Any:
+    """Return what ``logit_below`` does of a probability; scale is 2^56 / p_top."""
     known = np.float32(value * scale) if value > 0 else _ZERO
     floor = _SMALL * scale
     p = known * share
-    near = _SCALE_LOG - log32(known if known > floor else floor)
-    return p, class_bin(near + log_one_minus(p), base, width)
+    return p, _SCALE_LOG - log32(known if known > floor else floor) + log_one_minus(p)
+
+
+@inlined
+def logit_class(value: Any, top: Any, share: Any, spread: Any) -> Any:
+    """Return p_c and the log-odds of a class that is not the top one, float32; spread is log1p(R)."""
+    p, below = logit_below(value, top, share)
+    return p, -below - spread
+
+
+@inlined
+def prob_class(value: Any, scale: Any, share: Any, spread: Any) -> Any:
+    """Return what ``logit_class`` does of a probability; scale is 2^56 / p_top."""
+    p, below = prob_below(value, scale, share)
+    return p, -below - spread
 
 
 @part
@@ -263,9 +276,9 @@ def _logits_of_tile(tile: Any, at: Any, tops: Any, width: Any, facts: Any, place
     low = np.int32(0)
     for lane in range(LANES):
         share, base = facts[SHARES + lane], facts[BASES + lane]
-        p, place = logit_class(tile[uint64(at + lane)], tops[lane], share, base, width)
+        p, below = logit_below(tile[uint64(at + lane)], tops[lane], share)
         # of a lane that is not ok anything may come, NaN as well
-        places[uint64(at + lane)] = place if share > _ZERO else _NOTHING
+        places[uint64(at + lane)] = class_bin(below, base, width) if share > _ZERO else _NOTHING
         units = prob_units(p) if share > _ZERO else _NOTHING
         all_units[uint64(at + lane)] = units
         low = np.int32(low + (units if units < _LOW_UNITS else _NOTHING))
@@ -277,8 +290,8 @@ def _probs_of_tile(tile: Any, at: Any, width: Any, facts: Any, places: Any, all_
     low = np.int32(0)
     for lane in range(LANES):
         share, base = facts[SHARES + lane], facts[BASES + lane]
-        p, place = prob_class(tile[uint64(at + lane)], facts[SCALES + lane], share, base, width)
-        places[uint64(at + lane)] = place if share > _ZERO else _NOTHING
+        p, below = prob_below(tile[uint64(at + lane)], facts[SCALES + lane], share)
+        places[uint64(at + lane)] = class_bin(below, base, width) if share > _ZERO else _NOTHING
         units = prob_units(p) if share > _ZERO else _NOTHING
         all_units[uint64(at + lane)] = units
         low = np.int32(low + (units if units < _LOW_UNITS else _NOTHING))
@@ -300,9 +313,9 @@ def _logits_of_row(
 ) -> None:
     """Fill in the bins and the units of the classes from ``at``; add the units that are low to theirs."""
     for i in range(count):
-        p, place = logit_class(values[uint64(i)], top, share, base, width)
+        p, below = logit_below(values[uint64(i)], top, share)
         units = prob_units(p)
-        places[uint64(at + i)] = place
+        places[uint64(at + i)] = class_bin(below, base, width)
         all_units[uint64(at + i)] = units
         low[uint64(at + i)] = np.int32(low[uint64(at + i)] + (units if units < _LOW_UNITS else _NOTHING))
 
@@ -321,8 +334,8 @@ def _probs_of_row(
     low: Any,
 ) -> None:
     for i in range(count):
-        p, place = prob_class(values[uint64(i)], scale, share, base, width)
+        p, below = prob_below(values[uint64(i)], scale, share)
         units = prob_units(p)
-        places[uint64(at + i)] = place
+        places[uint64(at + i)] = class_bin(below, base, width)
         all_units[uint64(at + i)] = units
         low[uint64(at + i)] = np.int32(low[uint64(at + i)] + (units if units < _LOW_UNITS else _NOTHING))
