@@ -13,7 +13,7 @@ from typing import Any
 
 import numba
 
-OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
 CONTRACT = {"contract"}
 REASSOCIATE = {"contract", "reassoc", "nsz"}
 

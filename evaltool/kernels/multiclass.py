@@ -283,7 +283,11 @@ def _score_rows(
             for lane in range(count):
                 scratch.ranks[lane] = 0
                 if lanes.codes[STATUS + lane] == OK:
-                    row = _row(preds, start + lane, direct, scratch.copy)
+                    if direct is not None:
+                        row = preds[start + lane]
+                    else:
+                        row = scratch.copy
+                        read_row(preds, start + lane, row)
                     label = lanes.codes[LABEL + lane]
                     if label != lanes.codes[PLACE + lane]:
                         scratch.ranks[lane] = row_rank(row, lanes.owns[lane], label)
@@ -293,14 +297,6 @@ def _score_rows(
             count_rows(lanes, count, answer.values, len(COLUMNS), start, probs, scratch.ranks, row_counts)
             if len(class_counts.class_wise):
                 flush_low(scratch.classes, class_counts)
-
-
-@part
-def _row(preds: Any, at: Any, direct: Any, copy: Any) -> Any:
-    if direct is not None:
-        return preds[at]
-    read_row(preds, at, copy)
-    return copy
 
 
 @part

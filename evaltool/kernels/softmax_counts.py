@@ -11,8 +11,9 @@ import numpy as np
 from numpy import uint64
 
 from evaltool.block import CALIBRATION_BINS, count_shapes
-from evaltool.kernels.compiled import inlined, part
-from evaltool.kernels.elementary import int_of_float
+from evaltool.kernels.compiled import inlined, part, summing_part
+from evaltool.kernels.elementary import float_of_int, int_of_float
+from evaltool.kernels.loading import aligned
 from evaltool.kernels.softmax_class_counts import UNITS, ClassCounts
 from evaltool.kernels.softmax_lanes import LABEL, LANES, MISS, OTHERS, PLACE, STATUS
 from evaltool.numerics.float_bits import OCTAVES, octave_units
@@ -25,7 +26,21 @@ HISTOGRAM_BINS = 8192  # as the run's state has them
 LOW_BITS = 19
 DENSE = 1 << 20  # of more possible keys only those that occur are kept
 FLUSH_ROWS = 1 << 30  # of an int32 count at most one per row
+# of a class's bins: with a power of two those in use of all classes would share a few places of a cache
+PADDING = 16
 AT_SMALLEST = np.float32(1.18e-38)  # what is below has been raised to the smallest normal float32
+
+_NONE = np.int32(0)
+_MANTISSA, _SIGN, _LOW_BITS = np.int32(23), np.int32(31), np.int32(LOW_BITS)
+_MAGNITUDE, _INFINITE = np.int32(0x7FFFFFFF), np.int32(0x7F800000)
+_HIDDEN, _FRACTION = np.int32(1 << 23), np.int32(0x7FFFFF)
+_HALF_BINS, _OCTAVES = np.int32(HISTOGRAM_BINS // 2), np.int32(OCTAVES)
+_LEAST_KEY = np.int32(0x7F800000 ^ -1)  # of -inf
+
+# offsets in RowCounts.facts: of each lane 1 if it is scored, its label; of a value 1 if it is finite, a number in
+# the values' order, its bin, where it is added up and how many units it is
+SCORED, LABEL_OF, FINITE, KEY, BIN, OCTAVE, UNIT = (LANES * i for i in range(7))
+FACTS = 7 * LANES
 
 
 class RowCounts(NamedTuple):
@@ -35,12 +50,14 @@ class RowCounts(NamedTuple):
     special: Array  # int64 [3]: probabilities raised, rows with an infinite loss, rows with a loss that failed
     histogram: Array  # int64 [L, 8192]
     largest: Array  # float64 [L]
-    finite: Array  # int64 [L, C]
+    labels: Array  # int64 [C]
+    unfit: Array  # int64 [L, C]: labels of the values that are not finite
     class_loss: Array  # int64 [L * C * 255]
     confusion: Array  # int64 [C * C]
     brier: Array  # int64 [256]
     top_label: Array  # int64 [15, 3]
     rank: Array  # int64 [R + 1]
+    facts: Array  # int32 [7 * 64], scratch
 
 
 class SparseCounts:
@@ -84,17 +101,21 @@ class SoftmaxCounts:
             np.zeros(3, np.int64),
             np.zeros((len(losses), HISTOGRAM_BINS), np.int64),
             np.full(len(losses), -np.inf),
+            np.zeros(num_classes, np.int64),
             np.zeros((len(losses), num_classes), np.int64),
             np.zeros(class_keys if class_keys <= DENSE else 0, np.int64),
             np.zeros(pair_keys if pair_keys <= DENSE else 0, np.int64),
             np.zeros(shapes["brier"], np.int64),
             np.zeros((CALIBRATION_BINS, 3), np.int64),
             np.zeros(shapes["label_rank"], np.int64),
+            aligned(FACTS, np.int32),
         )
         # of too many classes nothing is counted class by class: the arrays are empty
         ranking = shapes.get("ranking", (0, 2, 0))
         class_wise = shapes.get("calibration_class_wise", (0, CALIBRATION_BINS, 3))
-        self.by_class = ClassCounts(np.zeros(ranking, np.int32), np.zeros(class_wise, np.int64))
+        self.by_class = ClassCounts(
+            np.zeros((*ranking[:2], ranking[2] + PADDING), np.int32), np.zeros(class_wise, np.int64)
+        )
         self._ranking = np.zeros(ranking, np.int64)
         self._waiting = 0
         self._class_loss = SparseCounts()
@@ -125,7 +146,7 @@ class SoftmaxCounts:
             self._class_loss.add(few_sums(keys, units, len(values) * self._classes * OCTAVES))
 
     def _flush(self) -> None:
-        self._ranking += self.by_class.ranking
+        self._ranking += self.by_class.ranking[..., : self._ranking.shape[2]]
         self.by_class.ranking[:] = 0
         self._waiting = 0
 
@@ -141,14 +162,15 @@ class SoftmaxCounts:
         octaves = np.zeros((number, OCTAVES), np.int64)
         of_loss = class_loss[0] // (classes * OCTAVES)
         np.add.at(octaves, (of_loss, class_loss[0] % OCTAVES), class_loss[1])
+        finite = rows.labels - rows.unfit
         arrays = {
             "status": rows.status.copy(),
             "losses": np.array(self._losses, dtype=np.str_),
             "loss_octaves": octaves,
-            "loss_count": rows.finite.sum(1),
+            "loss_count": finite.sum(1),
             "loss_max": rows.largest.copy(),
             "histogram": rows.histogram.copy(),
-            "class_loss_count": rows.finite.copy(),
+            "class_loss_count": finite,
             "class_loss": class_loss,
             "brier": rows.brier.copy(),
             "calibration_top_label": rows.top_label[None].copy(),
@@ -175,57 +197,141 @@ def count_rows(
 
     Args:
         lanes: finished.
-        count: how many are in use.
-        values: float32 [4 + L, n], the columns: p_label and p_pred come first, the losses from ``losses``.
+        count: how many are in use; the status of the others is not OK.
+        values: float32 [4 + L, n + 64], the columns: p_label and p_pred come first, the losses from ``losses``.
         losses: the place of the first loss.
         start: where the lanes stand in the columns.
         probs: None for logits and log-probs, anything else for probabilities.
         ranks: int32 [64], each label's rank.
         counts: a ``RowCounts``.
     """
-    codes, rows = lanes.codes, lanes.rows
-    classes = counts.finite.shape[1]
+    codes, facts, special, largest = lanes.codes, counts.facts, counts.special, counts.largest
+    scored = _scored(codes, count, facts, counts.status)
+    if probs is not None:
+        for lane in range(count):
+            special[0] += facts[SCORED + lane] & (values[0, uint64(start + lane)] < AT_SMALLEST)
+    unfit = 0
+    classes = len(counts.labels)
+    for i in range(len(largest)):
+        _loss_facts(values, losses + i, start, facts)
+        others, best = _loss_ends(facts)
+        unfit += others
+        largest[i] = max(largest[i], np.float64(best))
+        _count_loss(i, i * classes * OCTAVES, facts, counts.histogram, counts.class_loss)
+    if unfit:
+        _count_unfit(values, losses, start, count, facts, special, counts.unfit)
+    _count_labels(codes, classes, facts, counts.labels, counts.confusion)
+    _count_chances(lanes.rows, codes, values, start, facts, ranks, counts.brier, counts.top_label, counts.rank)
+    counts.brier[OCTAVES] += scored
+
+
+@inlined
+def _scored(codes: Any, count: Any, facts: Any, statuses: Any) -> Any:
+    """Fill in SCORED and LABEL_OF, count each status; return how many lanes are ok."""
+    scored = 0
+    for lane in range(LANES):
+        facts[SCORED + lane] = np.int32(codes[STATUS + lane] == OK)
+        facts[LABEL_OF + lane] = np.int32(codes[LABEL + lane])
+    for lane in range(LANES):
+        scored += facts[SCORED + lane]
+    statuses[OK] += scored
+    if scored < count:
+        for lane in range(count):
+            statuses[codes[STATUS + lane]] += 1 - facts[SCORED + lane]
+    return scored
+
+
+@inlined
+def _count_loss(which: Any, first: Any, facts: Any, histogram: Any, class_loss: Any) -> None:
+    for lane in range(LANES):
+        histogram[uint64(which), uint64(facts[BIN + lane])] += facts[FINITE + lane]
+    if len(class_loss):
+        for lane in range(LANES):
+            class_loss[uint64(first) + uint64(facts[OCTAVE + lane])] += facts[UNIT + lane]
+
+
+@inlined
+def _count_labels(codes: Any, classes: Any, facts: Any, labels: Any, confusion: Any) -> None:
+    for lane in range(LANES):
+        labels[uint64(facts[LABEL_OF + lane])] += facts[SCORED + lane]
+    if len(confusion):
+        for lane in range(LANES):
+            key = codes[LABEL + lane] * classes + codes[PLACE + lane]
+            confusion[uint64(key)] += facts[SCORED + lane]
+
+
+@part
+def _loss_facts(values: Any, which: Any, start: Any, facts: Any) -> None:
+    """Fill in FINITE, KEY, BIN, OCTAVE and UNIT of 64 values."""
+    for lane in range(LANES):
+        bits = int_of_float(values[uint64(which), uint64(start + lane)])
+        magnitude = np.int32(bits & _MAGNITUDE)
+        finite = facts[SCORED + lane] if magnitude < _INFINITE else _NONE
+        octave = np.int32(magnitude >> _MANTISSA)
+        octave = octave if octave < _OCTAVES else _NONE
+        key = np.int32(bits ^ ((bits >> _SIGN) & _MAGNITUDE))
+        units = np.int32((bits & _FRACTION) | (_HIDDEN if octave > _NONE else _NONE))
+        units = np.int32(-units if bits < _NONE else units)
+        facts[FINITE + lane] = finite
+        facts[KEY + lane] = key if finite > _NONE else _LEAST_KEY
+        facts[BIN + lane] = np.int32((key >> _LOW_BITS) + _HALF_BINS)
+        facts[OCTAVE + lane] = np.int32(facts[LABEL_OF + lane] * _OCTAVES + octave)
+        facts[UNIT + lane] = units if finite > _NONE else _NONE
+
+
+@summing_part
+def _loss_ends(facts: Any) -> Any:
+    """Return how many of 64 values are scored but not finite, and the largest of those that are."""
+    unfit, best = np.int32(0), _LEAST_KEY
+    for lane in range(LANES):
+        unfit = np.int32(unfit + (facts[SCORED + lane] - facts[FINITE + lane]))
+    for lane in range(LANES):
+        key = facts[KEY + lane]
+        best = key if key > best else best
+    return unfit, float_of_int(np.int32(best ^ ((best >> _SIGN) & _MAGNITUDE)))
+
+
+@part
+def _count_unfit(values: Any, losses: Any, start: Any, count: Any, facts: Any, special: Any, unfit: Any) -> None:
+    """Count the rows that have an infinite loss, and those that have one that failed."""
     for lane in range(count):
-        status = codes[STATUS + lane]
-        counts.status[status] += 1
-        if status != OK:
-            continue
-        row = uint64(start + lane)
-        label, pred = codes[LABEL + lane], codes[PLACE + lane]
-        if probs is not None:
-            counts.special[0] += values[0, row] < AT_SMALLEST
         infinite, failed = False, False
-        for i in range(len(counts.largest)):
-            value = values[uint64(losses + i), row]
-            bits = int_of_float(value)
-            octave = (bits >> 23) & 255
-            if octave == OCTAVES:
-                infinite |= value == value
-                failed |= value != value
-                continue
-            units = (bits & 0x7FFFFF) | (min(octave, 1) << 23)
-            place = (~bits if bits < 0 else bits | (1 << 31)) & 0xFFFFFFFF
-            counts.histogram[uint64(i), uint64(place >> LOW_BITS)] += 1
-            counts.finite[uint64(i), uint64(label)] += 1
-            counts.largest[i] = max(counts.largest[i], np.float64(value))
-            if len(counts.class_loss):
-                key = uint64((i * classes + label) * OCTAVES + octave)
-                counts.class_loss[key] += -units if bits < 0 else units
-        counts.special[1] += infinite
-        counts.special[2] += failed
-        if len(counts.confusion):
-            counts.confusion[uint64(label * classes + pred)] += 1
+        for i in range(len(unfit)):
+            value = values[uint64(losses + i), uint64(start + lane)]
+            endless, none = abs(value) == np.inf, value != value
+            unfit[i, facts[LABEL_OF + lane]] += (endless | none) & facts[SCORED + lane]
+            infinite |= endless
+            failed |= none
+        special[1] += infinite & facts[SCORED + lane]
+        special[2] += failed & facts[SCORED + lane]
+
+
+@inlined
+def _count_chances(
+    rows: Any, codes: Any, values: Any, start: Any, facts: Any, ranks: Any, brier: Any, cells: Any, rank: Any
+) -> None:
+    """Count Brier's terms, how sure the predictions are and the labels' ranks."""
+    for lane in range(LANES):
         square = np.float32(rows[MISS + lane] * rows[MISS + lane] + rows[OTHERS + lane])
         bits = int_of_float(square)
-        octave = (bits >> 23) & 255
-        counts.brier[octave] += (bits & 0x7FFFFF) | (min(octave, 1) << 23)
-        counts.brier[OCTAVES] += 1
-        sure = np.float64(values[1, row])
-        cell = min(np.int64(sure * CALIBRATION_BINS), CALIBRATION_BINS - 1)
-        counts.top_label[cell, 0] += 1
-        counts.top_label[cell, 1] += label == pred
-        counts.top_label[cell, 2] += np.int64(sure * UNITS + 0.5)
-        counts.rank[min(ranks[lane], len(counts.rank) - 1)] += 1
+        octave = np.int32(bits >> _MANTISSA)
+        hidden = np.int32(_HIDDEN if octave > _NONE else _NONE)
+        fits = (facts[SCORED + lane] > _NONE) & (octave >= _NONE) & (octave < _OCTAVES)
+        facts[OCTAVE + lane] = octave if fits else _NONE
+        facts[UNIT + lane] = np.int32((bits & _FRACTION) | hidden) if fits else _NONE
+    for lane in range(LANES):
+        # a lane that is not scored may hold NaN
+        p = np.float64(values[1, uint64(start + lane)]) if facts[SCORED + lane] > _NONE else 0.0
+        facts[BIN + lane] = np.int32(min(p * CALIBRATION_BINS, CALIBRATION_BINS - 1.0))
+        facts[FINITE + lane] = np.int32(p * UNITS + 0.5)
+    last = np.int32(len(rank) - 1)
+    for lane in range(LANES):
+        one, cell = facts[SCORED + lane], uint64(facts[BIN + lane])
+        brier[uint64(facts[OCTAVE + lane])] += facts[UNIT + lane]
+        cells[cell, 0] += one
+        cells[cell, 1] += one if codes[LABEL + lane] == codes[PLACE + lane] else _NONE
+        cells[cell, 2] += facts[FINITE + lane]
+        rank[uint64(min(ranks[lane], last) if one > _NONE else _NONE)] += one
 
 
 @part
