@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy import uint64
 
-from evaltool.kernels.compiled import compiled, part, summing_part
+from evaltool.kernels.compiled import bare_compiled, bare_part, bare_summing_part
 from evaltool.kernels.elementary import int_of_float
 from evaltool.kernels.job import Array
 from evaltool.kernels.loss_table import DICE, FOCAL, FOCAL_OF_2
@@ -81,7 +81,7 @@ class Scratch(NamedTuple):
     sums: Array  # float64 [samples of a tile, LOSS_SUMS + L]
 
 
-@compiled
+@bare_compiled
 def score_elements(
     preds: Any,
     labels: Any,
@@ -130,7 +130,7 @@ def score_elements(
     return clamped
 
 
-@part
+@bare_part
 def _statuses(start: Any, count: Any, flags: Any, status: Any) -> None:
     for j in range(count):
         flag = flags[uint64(j)]
@@ -139,20 +139,20 @@ def _statuses(start: Any, count: Any, flags: Any, status: Any) -> None:
         )
 
 
-@part
+@bare_part
 def _predictions(start: Any, count: Any, tile: Any, pred: Any) -> None:
     for j in range(count):
         chosen = np.int64(tile[uint64(CHOSEN + j)])
         pred[uint64(start + j)] = chosen if tile[uint64(VALID + j)] > 0.0 else -1
 
 
-@part
+@bare_part
 def _store(start: Any, count: Any, tile: Any, at: Any, out: Any) -> None:
     for j in range(count):
         out[uint64(start + j)] = tile[uint64(at + j)] if tile[uint64(VALID + j)] > 0.0 else np.float32(np.nan)
 
 
-@part
+@bare_part
 def _raised(start: Any, end: Any, tile: Any) -> Any:
     number = 0
     for j in range(start, end):
@@ -160,7 +160,7 @@ def _raised(start: Any, end: Any, tile: Any) -> Any:
     return number
 
 
-@part
+@bare_part
 def _loss_values(loss: Any, first: Any, count: Any, given: Any, tile: Any) -> None:
     """Find VALUE, a loss but Dice; ``first`` is the class of the first lane, 0 if lanes are no classes."""
     if given.kinds[loss] == FOCAL_OF_2:
@@ -174,7 +174,7 @@ def _loss_values(loss: Any, first: Any, count: Any, given: Any, tile: Any) -> No
     keep_valid(count, tile)
 
 
-@compiled
+@bare_compiled
 def score_samples(
     preds: Any,
     labels: Any,
@@ -199,7 +199,7 @@ def score_samples(
             if status[begin] != OK:
                 losses[:, begin] = np.nan
                 continue
-        scratch.sums[:] = 0.0
+        scratch.sums[: end - begin] = 0.0
         for start in range(0, (end - begin) * size, LANES):
             count = min(LANES, (end - begin) * size - start)
             seen = load(preds, labels, begin * size + start, count, given, scratch.tile, scratch.raw, scratch.flags)
@@ -218,7 +218,7 @@ def score_samples(
         empty(counts, given, classes)
 
 
-@part
+@bare_part
 def _status(seen: Any) -> Any:
     if seen & NOT_FINITE:
         return NONFINITE
@@ -229,7 +229,7 @@ def _status(seen: Any) -> Any:
     return OK if seen & FINE else IGNORED
 
 
-@part
+@bare_part
 def _leave_out_samples(begin: Any, end: Any, size: Any, seen: Any, kind: Any, status: Any, scratch: Any) -> None:
     """Set the status of the tile's samples, and have those that cannot be scored count for nothing."""
     status[begin:end] = OK
@@ -245,7 +245,7 @@ def _leave_out_samples(begin: Any, end: Any, size: Any, seen: Any, kind: Any, st
             leave_out(first, first + size, kind, scratch.tile, scratch.raw)
 
 
-@part
+@bare_part
 def _add_tile(
     begin: Any,
     end: Any,
@@ -292,7 +292,7 @@ def _add_tile(
                 counts.numbers[loss, 1] += ones
 
 
-@part
+@bare_part
 def _add_sample(low: Any, high: Any, given: Any, classes: Any, tile: Any, sums: Any, facts: Any) -> None:
     valid, ones, chosen, both = _numbers(low, high, tile)
     facts[N_VALID] += valid
@@ -318,7 +318,7 @@ def _add_sample(low: Any, high: Any, given: Any, classes: Any, tile: Any, sums: 
         sums[SQUARES] += squares
 
 
-@summing_part
+@bare_summing_part
 def _numbers(low: Any, high: Any, tile: Any) -> Any:
     valid, ones, chosen, both = _ZERO, _ZERO, _ZERO, _ZERO
     for j in range(low, high):
@@ -330,7 +330,7 @@ def _numbers(low: Any, high: Any, tile: Any) -> Any:
     return np.int64(valid), np.int64(ones), np.int64(chosen), np.int64(both)
 
 
-@summing_part
+@bare_summing_part
 def _entropies(low: Any, high: Any, tile: Any) -> Any:
     entropy = 0.0
     for j in range(low, high):
@@ -338,7 +338,7 @@ def _entropies(low: Any, high: Any, tile: Any) -> Any:
     return entropy
 
 
-@summing_part
+@bare_summing_part
 def _means(low: Any, high: Any, tile: Any) -> Any:
     entropy, p_label, p_pred, margin = 0.0, 0.0, 0.0, 0.0
     for j in range(low, high):
@@ -350,7 +350,7 @@ def _means(low: Any, high: Any, tile: Any) -> Any:
     return entropy, p_label, p_pred, margin
 
 
-@summing_part
+@bare_summing_part
 def _overlap(low: Any, high: Any, tile: Any) -> Any:
     hit, error, squares = 0.0, 0.0, 0.0
     for j in range(low, high):
@@ -361,7 +361,7 @@ def _overlap(low: Any, high: Any, tile: Any) -> Any:
     return hit, error, squares
 
 
-@summing_part
+@bare_summing_part
 def _sum(low: Any, high: Any, tile: Any) -> Any:
     total = 0.0
     for j in range(low, high):
@@ -369,7 +369,7 @@ def _sum(low: Any, high: Any, tile: Any) -> Any:
     return total
 
 
-@part
+@bare_part
 def _worst(low: Any, length: Any, start: Any, tile: Any, values: Any, facts: Any) -> None:
     """Find the valid class of the highest cross-entropy, the first of equals."""
     largest = np.int32(-1)
@@ -392,7 +392,7 @@ def _worst(low: Any, length: Any, start: Any, tile: Any, values: Any, facts: Any
         values[2], values[3] = tile[P_PRED + at], tile[MARGIN + at]
 
 
-@part
+@bare_part
 def _finish_sample(
     i: Any,
     row: Any,
@@ -430,7 +430,7 @@ def _finish_sample(
             count_value(counts.sums[loss].reshape(-1, SLOTS), 1, losses[loss, i])
 
 
-@part
+@bare_part
 def _count_parts(misses: Any, squared: Any, smooth: Any, share: Any, sums: Any) -> None:
     """Count each class's part of a Dice loss among the sums by class and octave."""
     for c in range(len(misses)):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy import uint64
 
-from evaltool.kernels.compiled import inlined, part
+from evaltool.kernels.compiled import bare_part, inlined
 from evaltool.kernels.elementary import int_of_float
 from evaltool.kernels.job import Array
 from evaltool.kernels.loss_table import DICE
@@ -47,7 +47,7 @@ class SigmoidCounts(NamedTuple):
     top: Array  # int64 [15, 3] or [0, 3]
     classwise: Array  # int64 [C, 15, 3]
     confusion: Array  # int64 [C, 2, 2]
-    index: Array  # int32 [LANES], scratch
+    slots: Array  # int32 [LANES], scratch
     units: Array  # int32 [LANES], scratch
     packed: Array  # int64 [LANES], scratch
     waiting: Array  # int64 [1]: tiles of which the packed cells and codes hold counts
@@ -63,7 +63,7 @@ def _octave_units(value: Any) -> Any:
     return octave, np.int32(0) if octave == OCTAVES else units
 
 
-@part
+@bare_part
 def count_tile(first: Any, count: Any, classes: Any, tile: Any, to: Any) -> None:
     """Count the valid lanes: Brier score, calibration, ranking, and of classes the confusion.
 
@@ -74,7 +74,7 @@ def count_tile(first: Any, count: Any, classes: Any, tile: Any, to: Any) -> None
         tile: with every row.
         to: ``SigmoidCounts``.
     """
-    index, packed, units = to.index, to.packed, to.units
+    index, packed, units = to.slots, to.packed, to.units
     for j in range(steps(count) * STEP):
         miss = tile[uint64(MISS + j)]
         square = miss * miss if tile[uint64(VALID + j)] > 0.0 else _ZERO
@@ -115,9 +115,9 @@ def _cell(prob: Any, valid: Any, right: Any) -> Any:
     return cell, units if valid > 0.0 else 0
 
 
-@part
+@bare_part
 def _rank(first: Any, count: Any, tile: Any, to: Any) -> None:
-    index, place, ranking = to.index, to.places[2], to.ranking
+    index, place, ranking = to.slots, to.places[2], to.ranking
     start, nowhere, bins = np.int32(first * 2 * to.bins), np.int32(len(ranking) - 1), np.int32(to.bins)
     scale, last = np.float32(to.bins / 64.0), np.float32(to.bins - 1)
     for j in range(steps(count) * STEP):
@@ -130,22 +130,22 @@ def _rank(first: Any, count: Any, tile: Any, to: Any) -> None:
         ranking[uint64(index[uint64(j)])] += 1
 
 
-@part
+@bare_part
 def _add_units(count: Any, index: Any, units: Any, sums: Any) -> None:
     for j in range(count):
         sums[uint64(index[uint64(j)])] += np.int64(units[uint64(j)])
 
 
-@part
+@bare_part
 def _add_packed(count: Any, index: Any, packed: Any, cells: Any) -> None:
     for j in range(count):
         cells[uint64(index[uint64(j)])] += packed[uint64(j)]
 
 
-@part
+@bare_part
 def count_values(loss: Any, first: Any, count: Any, classes: Any, tile: Any, to: Any) -> None:
     """Count VALUE, 0 where a lane is not valid, by class; how many, of classes, only where not all are finite."""
-    index, units, place = to.index, to.units, to.places[0]
+    index, units, place = to.slots, to.units, to.places[0]
     largest = np.int32(0)
     for j in range(steps(count) * STEP):
         octave, unit = _octave_units(tile[uint64(VALUE + j)])
@@ -162,7 +162,7 @@ def count_values(loss: Any, first: Any, count: Any, classes: Any, tile: Any, to:
                 to.numbers[loss, uint64(c)] -= 1
 
 
-@part
+@bare_part
 def make_room(to: Any, given: Any, classes: Any) -> None:
     """Empty what could be full after the next tile."""
     to.waiting[0] += 1
@@ -171,7 +171,7 @@ def make_room(to: Any, given: Any, classes: Any) -> None:
         to.waiting[0] = 1
 
 
-@part
+@bare_part
 def empty(to: Any, given: Any, classes: Any) -> None:
     """Move packed cells and codes to where they are counted in full."""
     to.waiting[0] = 0
@@ -194,7 +194,7 @@ def empty(to: Any, given: Any, classes: Any) -> None:
                 to.numbers[loss, c] += valid
 
 
-@inlined
+@bare_part
 def _unpack(cells: Any, i: Any, counts: Any) -> None:
     what = cells[i]
     if what != 0:
@@ -204,7 +204,7 @@ def _unpack(cells: Any, i: Any, counts: Any) -> None:
         counts[i % CELLS, 2] += what & ((1 << NUMBER_BITS) - 1)
 
 
-@inlined
+@bare_part
 def add_pairs(valid: Any, ones: Any, chosen: Any, both: Any, pairs: Any) -> None:
     """Add to the pairs of label and prediction, [2, 2]."""
     pairs[0, 0] += valid - ones - chosen + both

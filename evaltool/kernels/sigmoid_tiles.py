@@ -1,8 +1,8 @@
 """A tile of sigmoids: up to 256 predictions of label 1 beside their labels, one lane each.
 
 A lane's values are float32 and depend on the lane alone: loops over lanes go in steps of a fixed length, so that each
-lane is computed by the same instructions.  ``tile`` is the scratch, float32 [ROWS * LANES]; each name below is where the
-row of one number per lane starts.  ``raw`` holds predictions in float64, [LANES], where float32 would lose digits.
+lane is computed by the same instructions.  ``tile`` is the scratch, float32 [ROWS * LANES]; each name below is where
+the row of one number per lane starts.  ``raw`` holds predictions in float64, [LANES], where float32 would lose digits.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy import uint64  # of an index: a signed one may count from the end, which no loop would vectorise
 
-from evaltool.kernels.compiled import inlined, part
+from evaltool.kernels.compiled import bare_part, inlined
 from evaltool.kernels.elementary import FURTHEST, SCALE, UNSCALE, exp64, exp_scaled, log64
 from evaltool.kernels.loading import read
 
@@ -48,7 +48,7 @@ def element_flag(value: Any, label: Any, kind: Any, ignore_index: Any) -> Any:
     return LEFT_OUT if label == ignore_index else flag
 
 
-@part
+@bare_part
 def seen_flags(preds: Any, labels: Any, start: Any, count: Any, kind: Any, ignore_index: Any) -> Any:
     """Return what is said of the elements from start on, or'ed."""
     seen = 0
@@ -57,7 +57,7 @@ def seen_flags(preds: Any, labels: Any, start: Any, count: Any, kind: Any, ignor
     return seen
 
 
-@part
+@bare_part
 def load(preds: Any, labels: Any, start: Any, count: Any, given: Any, tile: Any, raw: Any, flags: Any) -> Any:
     """Fill the lanes from preds and labels, flat, at start; what is not fine becomes log-odds of 0 that are not valid.
 
@@ -112,7 +112,7 @@ def steps(count: Any) -> Any:
     return (count + STEP - 1) // STEP
 
 
-@part
+@bare_part
 def leave_out(start: Any, end: Any, kind: Any, tile: Any, raw: Any) -> None:
     """Make lanes that were loaded count for nothing."""
     for j in range(start, end):
@@ -122,7 +122,7 @@ def leave_out(start: Any, end: Any, kind: Any, tile: Any, raw: Any) -> None:
         tile[uint64(CHOSEN + j)] = _ZERO
 
 
-@part
+@bare_part
 def score(count: Any, given: Any, tile: Any, raw: Any) -> None:
     """Find every row but VALUE of as many lanes as are loaded."""
     for step in range(steps(count)):
@@ -138,7 +138,7 @@ def score(count: Any, given: Any, tile: Any, raw: Any) -> None:
         _scores(tile[first:])
 
 
-@part
+@bare_part
 def _odds_of_probs(tile: Any, raw: Any) -> None:
     for j in range(STEP):
         p = min(max(raw[uint64(j)], 0.0), 1.0)
@@ -153,7 +153,7 @@ def _odds_of_probs(tile: Any, raw: Any) -> None:
         tile[uint64(LEAD + j)] = np.float32(abs(2.0 * p - 1.0) * (1.0 + ratio))
 
 
-@part
+@bare_part
 def _logits_of_logs(raw: Any) -> None:
     for j in range(STEP):
         x = min(raw[uint64(j)], 0.0)
@@ -163,7 +163,7 @@ def _logits_of_logs(raw: Any) -> None:
         raw[uint64(j)] = x - log64(complement) if x < 0.0 else np.inf
 
 
-@part
+@bare_part
 def _odds_of_doubles(tile: Any, raw: Any) -> None:
     for j in range(STEP):
         x = raw[uint64(j)]
@@ -178,7 +178,7 @@ def _odds_of_doubles(tile: Any, raw: Any) -> None:
         tile[uint64(LEAD + j)] = _lead(distance, odds * UNSCALE)
 
 
-@part
+@bare_part
 def _odds_of_floats(tile: Any) -> None:
     for j in range(STEP):
         distance = tile[uint64(DISTANCE + j)]
@@ -195,7 +195,7 @@ def _lead(distance: Any, r: Any) -> Any:
     return near if distance < _TENTH else _ONE - r
 
 
-@part
+@bare_part
 def _scores(tile: Any) -> None:
     for j in range(STEP):
         distance, odds = tile[uint64(DISTANCE + j)], tile[uint64(ODDS + j)]
@@ -217,7 +217,7 @@ def _scores(tile: Any) -> None:
         tile[uint64(ENTROPY + j)] = log1p + (odds * likely * min(distance, FURTHEST)) * UNSCALE
 
 
-@part
+@bare_part
 def focal_of_2(count: Any, tile: Any) -> None:
     """Find VALUE, (1 - p_label)^2 times the cross-entropy."""
     for step in range(steps(count)):
@@ -226,7 +226,7 @@ def focal_of_2(count: Any, tile: Any) -> None:
             here[uint64(VALUE + j)] = here[uint64(MISS + j)] * here[uint64(MISS + j)] * here[uint64(CE + j)]
 
 
-@part
+@bare_part
 def focal(count: Any, zeros: Any, ones: Any, tile: Any) -> None:
     """Find VALUE, (1 - p_label)^gamma times the cross-entropy; gammas by the lane, for label 0 and 1, float32."""
     for step in range(steps(count)):
@@ -241,14 +241,14 @@ def focal(count: Any, zeros: Any, ones: Any, tile: Any) -> None:
             here[uint64(VALUE + j)] = np.float32(power * np.float64(here[uint64(CE + j)]))
 
 
-@part
+@bare_part
 def cross_entropy(count: Any, tile: Any) -> None:
     """Find VALUE, the cross-entropy."""
     for j in range(steps(count) * STEP):
         tile[uint64(VALUE + j)] = tile[uint64(CE + j)]
 
 
-@part
+@bare_part
 def element_dice(count: Any, smooth: Any, squared: Any, tile: Any) -> None:
     """Find VALUE, the Dice loss of each lane alone."""
     for step in range(steps(count)):
@@ -261,7 +261,7 @@ def element_dice(count: Any, smooth: Any, squared: Any, tile: Any) -> None:
             here[uint64(VALUE + j)] = np.float32((error + (smooth[1] - smooth[0])) / size) if size != 0.0 else _ZERO
 
 
-@part
+@bare_part
 def weigh(count: Any, zeros: Any, ones: Any, tile: Any) -> None:
     """Multiply VALUE by the lanes' factors, for label 0 and 1, float32."""
     for step in range(steps(count)):
@@ -271,7 +271,7 @@ def weigh(count: Any, zeros: Any, ones: Any, tile: Any) -> None:
             here[uint64(VALUE + j)] = here[uint64(VALUE + j)] * factor
 
 
-@part
+@bare_part
 def keep_valid(count: Any, tile: Any) -> None:
     """Make VALUE 0 where a lane is not valid."""
     for step in range(steps(count)):
