@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy import uint64
 
-from evaltool.kernels.compiled import bare_compiled, bare_part, bare_summing_part
+from evaltool.kernels.compiled import bare_compiled, bare_part
 from evaltool.kernels.elementary import int_of_float
 from evaltool.kernels.job import Array
 from evaltool.kernels.loss_table import DICE, FOCAL, FOCAL_OF_2
 from evaltool.kernels.run_counts import count_value, octave_units
 from evaltool.kernels.sigmoid_counts import SLOTS, add_pairs, count_tile, count_values, empty, make_room
+from evaltool.kernels.sigmoid_sums import entropies, means, numbers, overlap, value_sum
 from evaltool.kernels.sigmoid_tiles import (
     CE,
     CHOSEN,
@@ -26,7 +27,6 @@ from evaltool.kernels.sigmoid_tiles import (
     MARGIN,
     MISS,
     NOT_FINITE,
-    ONE,
     P_LABEL,
     P_PRED,
     PREDS_OFF,
@@ -52,8 +52,6 @@ AT_SMALLEST = np.float32(1.18e-38)  # a p_label below stands at the smallest nor
 ENTROPY_SUM, P_LABEL_SUM, P_PRED_SUM, MARGIN_SUM, HIT, ERROR, SQUARES, LOSS_SUMS = range(8)
 # of a sample, in whole numbers
 N_VALID, N_RIGHT, PAIRS, CLAMPED, WORST, FACTS = 0, 1, 2, 6, 7, 8
-
-_ZERO = np.float32(0.0)
 
 
 class Given(NamedTuple):
@@ -110,7 +108,7 @@ def score_elements(
         if counted:
             make_room(counts, given, False)
             count_tile(0, count, False, tile, counts)
-        valid, ones, chosen, both = _numbers(0, count, tile)
+        valid, ones, chosen, both = numbers(0, count, tile)
         if counted:
             counts.brier[SLOTS - 1] += valid
             add_pairs(valid, ones, chosen, both, counts.confusion[0])
@@ -272,7 +270,7 @@ def _add_tile(
     if counted:
         make_room(counts, given, classes)
         count_tile(first, count, classes, tile, counts)
-        valid, ones, chosen, both = _numbers(0, count, tile)
+        valid, ones, chosen, both = numbers(0, count, tile)
         counts.brier[SLOTS - 1] += valid
         if not classes:
             add_pairs(valid, ones, chosen, both, counts.confusion[0])
@@ -284,7 +282,7 @@ def _add_tile(
             continue
         _loss_values(loss, first, count, given, tile)
         for row in range(end - begin):
-            sums[row, LOSS_SUMS + loss] += _sum(row * length, (row + 1) * length, tile)
+            sums[row, LOSS_SUMS + loss] += value_sum(row * length, (row + 1) * length, tile)
         if counted:
             count_values(loss, first, count, classes, tile, counts)
             if not classes:
@@ -294,7 +292,7 @@ def _add_tile(
 
 @bare_part
 def _add_sample(low: Any, high: Any, given: Any, classes: Any, tile: Any, sums: Any, facts: Any) -> None:
-    valid, ones, chosen, both = _numbers(low, high, tile)
+    valid, ones, chosen, both = numbers(low, high, tile)
     facts[N_VALID] += valid
     facts[N_RIGHT] += valid - ones - chosen + 2 * both
     facts[PAIRS] += valid - ones - chosen + both
@@ -304,69 +302,18 @@ def _add_sample(low: Any, high: Any, given: Any, classes: Any, tile: Any, sums: 
     if given.kind == PROBS:
         facts[CLAMPED] |= _raised(low, high, tile) > 0
     if classes:
-        sums[ENTROPY_SUM] += _entropies(low, high, tile)
+        sums[ENTROPY_SUM] += entropies(low, high, tile)
     else:
-        entropy, p_label, p_pred, margin = _means(low, high, tile)
+        entropy, p_label, p_pred, margin = means(low, high, tile)
         sums[ENTROPY_SUM] += entropy
         sums[P_LABEL_SUM] += p_label
         sums[P_PRED_SUM] += p_pred
         sums[MARGIN_SUM] += margin
     if given.dice:
-        hit, error, squares = _overlap(low, high, tile)
+        hit, error, squares = overlap(low, high, tile)
         sums[HIT] += hit
         sums[ERROR] += error
         sums[SQUARES] += squares
-
-
-@bare_summing_part
-def _numbers(low: Any, high: Any, tile: Any) -> Any:
-    valid, ones, chosen, both = _ZERO, _ZERO, _ZERO, _ZERO
-    for j in range(low, high):
-        one, other = tile[uint64(ONE + j)], tile[uint64(CHOSEN + j)]
-        valid += tile[uint64(VALID + j)]
-        ones += one
-        chosen += other
-        both += one * other
-    return np.int64(valid), np.int64(ones), np.int64(chosen), np.int64(both)
-
-
-@bare_summing_part
-def _entropies(low: Any, high: Any, tile: Any) -> Any:
-    entropy = 0.0
-    for j in range(low, high):
-        entropy += np.float64(tile[uint64(ENTROPY + j)] * tile[uint64(VALID + j)])
-    return entropy
-
-
-@bare_summing_part
-def _means(low: Any, high: Any, tile: Any) -> Any:
-    entropy, p_label, p_pred, margin = 0.0, 0.0, 0.0, 0.0
-    for j in range(low, high):
-        valid = tile[uint64(VALID + j)]
-        entropy += np.float64(tile[uint64(ENTROPY + j)] * valid)
-        p_label += np.float64(tile[uint64(P_LABEL + j)] * valid)
-        p_pred += np.float64(tile[uint64(P_PRED + j)] * valid)
-        margin += np.float64(tile[uint64(MARGIN + j)] * valid)
-    return entropy, p_label, p_pred, margin
-
-
-@bare_summing_part
-def _overlap(low: Any, high: Any, tile: Any) -> Any:
-    hit, error, squares = 0.0, 0.0, 0.0
-    for j in range(low, high):
-        miss = np.float64(tile[uint64(MISS + j)] * tile[uint64(VALID + j)])
-        hit += np.float64(tile[uint64(P_LABEL + j)] * tile[uint64(ONE + j)])
-        error += miss
-        squares += miss * miss
-    return hit, error, squares
-
-
-@bare_summing_part
-def _sum(low: Any, high: Any, tile: Any) -> Any:
-    total = 0.0
-    for j in range(low, high):
-        total += np.float64(tile[uint64(VALUE + j)])
-    return total
 
 
 @bare_part
