@@ -13,6 +13,8 @@ from typing import Any
 
 import numba
 
+# without numba's runtime no array's references are counted, which costs some 5 ns each time one is handed on; such
+# code neither allocates nor returns an array
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
 CONTRACT = {"contract"}
 REASSOCIATE = {"contract", "reassoc", "nsz"}

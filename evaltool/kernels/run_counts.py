@@ -6,14 +6,15 @@ import numpy as np
 from numpy import uint64
 
 from evaltool.block import count_shapes
-from evaltool.kernels.compiled import compiled, inlined
-from evaltool.kernels.elementary import int_of_float
+from evaltool.kernels.compiled import compiled, inlined, part
+from evaltool.kernels.elementary import float_of_int, int_of_float
 from evaltool.kernels.job import Array, KernelJob
 from evaltool.numerics.float_bits import OCTAVES
 from evaltool.schema import OK, STATUSES
 
 HISTOGRAM_BINS, LOW_BITS = 8192, 19  # of run.state
 POSITION_COUNTS = ("brier", "top", "ranking", "classwise", "confusion", "label_rank", "class_sums", "class_numbers")
+STEP = 256  # losses looked at together
 FLUSH = 1 << 30  # positions after which the 32-bit counters are emptied
 
 
@@ -51,6 +52,7 @@ class RunCounts:
         self._number = np.zeros(count, np.int64)
         self._largest = np.full(count, -np.inf)
         self._infinite_failed = np.zeros(2, np.int64)
+        self._scratch = np.zeros((3, STEP), np.int32), np.zeros(4 * 256, np.int64)
 
     def make_room(self, positions: int) -> None:
         """See to it that as many positions can be counted before a 32-bit counter is full."""
@@ -66,7 +68,8 @@ class RunCounts:
     def add_rows(self, status: Array, losses: Array) -> None:
         """Count the rows of a block: their status, int8 [n], and their losses, float32 [L, n]."""
         self._status += np.bincount(status, minlength=len(STATUSES))
-        count_losses(status, losses, self._octaves, self._histogram, self._number, self._largest, self._infinite_failed)
+        totals = self._octaves, self._histogram, self._number, self._largest, self._infinite_failed
+        count_losses(status, losses, *totals, *self._scratch)
 
     def subtract(self, other: "RunCounts") -> None:
         """Take back what another has counted of positions and classes."""
@@ -103,30 +106,93 @@ class RunCounts:
 
 @compiled
 def count_losses(
-    status: Any, losses: Any, octaves: Any, histogram: Any, number: Any, largest: Any, infinite_failed: Any
+    status: Any,
+    losses: Any,
+    octaves: Any,
+    histogram: Any,
+    number: Any,
+    largest: Any,
+    infinite_failed: Any,
+    scratch: Any,
+    copies: Any,
 ) -> None:
-    """Add the losses, float32 [L, n], of the ok rows."""
+    """Add the losses, float32 [L, n], of the ok rows.
+
+    ``scratch`` is int32 [3, STEP]; ``copies`` int64 [4 * 256], 0, of the octaves' sums: an addition need not wait then
+    for the one before.
+    """
+    fewest = len(status)
+    for loss in range(len(losses)):
+        for start in range(0, len(status), STEP):
+            _count_step(start, status, losses[loss], histogram[loss], scratch[0], scratch[1], scratch[2], copies)
+        for i in range(len(copies)):
+            if copies[i] != 0:
+                octaves[loss, i & 255] += copies[i]
+                copies[i] = 0
+        found = _finite_of(status, losses[loss])
+        number[loss] += found
+        fewest = min(fewest, found)
+        largest[loss] = max(largest[loss], _largest_of(status, losses[loss]))
+    if fewest < len(status):
+        _count_nonfinite(status, losses, infinite_failed)
+
+
+@part
+def _count_step(
+    start: Any, status: Any, values: Any, histogram: Any, slots: Any, bins: Any, units: Any, copies: Any
+) -> None:
+    count = min(STEP, len(status) - start)
+    for j in range(count):
+        bits = int_of_float(values[uint64(start + j)])
+        octave = np.int32(np.int32(bits >> 23) & 255)
+        ok = (status[uint64(start + j)] == OK) & (octave < OCTAVES)
+        size = np.int32(np.int32(bits & 0x7FFFFF) | (0x800000 if octave > 0 else 0))
+        # of what does not count, nothing is added to the first
+        units[uint64(j)] = (np.int32(-size) if bits < 0 else size) if ok else np.int32(0)
+        slots[uint64(j)] = (octave if ok else 0) + (j & 3) * 256
+        ordered = np.int32(bits ^ np.int32(np.int32(bits >> 31) & np.int32(0x7FFFFFFF)))
+        bins[uint64(j)] = np.int32(np.int32(ordered >> LOW_BITS) + HISTOGRAM_BINS // 2) if ok else np.int32(-1)
+    for j in range(count):
+        copies[uint64(slots[uint64(j)])] += np.int64(units[uint64(j)])
+    for j in range(count):
+        if bins[uint64(j)] >= 0:
+            histogram[uint64(bins[uint64(j)])] += 1
+
+
+@part
+def _count_nonfinite(status: Any, losses: Any, infinite_failed: Any) -> None:
     for i in range(len(status)):
         if status[i] != OK:
             continue
         infinite, failed = False, False
         for loss in range(len(losses)):
-            value = losses[loss, i]
-            if np.isnan(value):
-                failed = True
-            elif np.isinf(value):
-                infinite = True
-            else:
-                bits = np.int64(int_of_float(value))
-                octave, units = octave_units(bits)
-                octaves[loss, octave] += units
-                number[loss] += 1
-                ordered = bits & 0xFFFFFFFF
-                ordered = ordered ^ 0xFFFFFFFF if bits < 0 else ordered | 0x80000000
-                histogram[loss, ordered >> LOW_BITS] += 1
-                largest[loss] = max(largest[loss], np.float64(value))
+            infinite |= np.isinf(losses[loss, i])
+            failed |= np.isnan(losses[loss, i])
         infinite_failed[0] += infinite
         infinite_failed[1] += failed
+
+
+@part
+def _finite_of(status: Any, values: Any) -> Any:
+    number = 0
+    for i in range(len(status)):
+        number += (status[uint64(i)] == OK) & (((int_of_float(values[uint64(i)]) >> 23) & 255) < OCTAVES)
+    return number
+
+
+@part
+def _largest_of(status: Any, values: Any) -> Any:
+    """Return the largest finite value as a float64, -inf of none; over the floats' bits, which are in order."""
+    largest = np.int32(-0x80000000)
+    for i in range(len(status)):
+        bits = int_of_float(values[uint64(i)])
+        ordered = np.int32(bits ^ np.int32(np.int32(bits >> 31) & np.int32(0x7FFFFFFF)))
+        ok = (status[uint64(i)] == OK) & (np.int32(np.int32(bits >> 23) & 255) < OCTAVES)
+        largest = max(largest, ordered if ok else np.int32(-0x80000000))
+    if largest == np.int32(-0x80000000):
+        return -np.inf
+    bits = np.int32(largest ^ np.int32(np.int32(largest >> 31) & np.int32(0x7FFFFFFF)))
+    return np.float64(float_of_int(bits))
 
 
 @inlined

@@ -1,4 +1,8 @@
-"""Blocks of sigmoids: single ones, and samples of several, in tiles of 128 lanes."""
+"""Blocks of sigmoids: single ones, and samples of several, in tiles of 256 lanes.
+
+A tile holds as many whole samples as fit, or a piece of one.  Sums over a sample are float64 and go on in an order that
+depends on the sample's size alone.
+"""
 
 from typing import Any, NamedTuple
 
@@ -6,80 +10,73 @@ import numpy as np
 from numpy import uint64
 
 from evaltool.kernels.compiled import compiled, part
+from evaltool.kernels.elementary import int_of_float
 from evaltool.kernels.job import Array
-from evaltool.kernels.loss_table import DICE
-from evaltool.kernels.run_counts import count_value
+from evaltool.kernels.loss_table import DICE, FOCAL, FOCAL_OF_2
+from evaltool.kernels.run_counts import count_value, octave_units
+from evaltool.kernels.sigmoid_counts import SLOTS, add_pairs, count_tile, count_values, empty, make_room
+from evaltool.kernels.sigmoid_sums import entropies, means, numbers, overlap, value_sum
 from evaltool.kernels.sigmoid_tiles import (
-    BAD_LABEL,
-    BAD_PREDS,
     CE,
     CHOSEN,
     ENTROPY,
-    LABEL,
+    FINE,
+    LABEL_OFF,
     LANES,
+    LEFT_OUT,
     MARGIN,
     MISS,
-    NONFINITE,
+    NOT_FINITE,
     P_LABEL,
     P_PRED,
+    PREDS_OFF,
     PROBS,
-    SOME_VALID,
     VALID,
     VALUE,
-    count_lanes,
-    count_values,
-    lane_fault,
+    cross_entropy,
+    element_dice,
+    focal,
+    focal_of_2,
+    keep_valid,
+    leave_out,
     load,
-    loss_values,
-    odds,
-    scores,
+    score,
+    seen_flags,
+    weigh,
 )
-from evaltool.schema import OK
+from evaltool.numerics.float_bits import OCTAVES
+from evaltool.schema import BAD_LABEL, BAD_PREDS, IGNORED, NONFINITE, OK
 
-AT_SMALLEST = 1.18e-38  # a p_label below stands at SMALLEST
-SUM_LANES = 8  # in which a sample's sums go on: a fixed order
-ENTROPY_SUM, HIT, ERROR, FALSE_ERROR, LOSS_SUMS = range(5)  # of a sample
+AT_SMALLEST = np.float32(1.18e-38)  # a p_label below stands at the smallest normal float32
+# sums of a sample; those of the losses follow
+ENTROPY_SUM, P_LABEL_SUM, P_PRED_SUM, MARGIN_SUM, HIT, ERROR, SQUARES, LOSS_SUMS = range(8)
 # of a sample, in whole numbers
-SEEN, N_VALID, N_RIGHT, PAIRS, CLAMPED, WORST, FACTS = 0, 1, 2, 3, 7, 8, 9
-
-
-class Tallies(NamedTuple):
-    """The counters of a job as compiled code adds to them; see ``RunCounts``."""
-
-    brier: Array
-    top: Array
-    ranking: Array
-    classwise: Array
-    confusion: Array
-    class_sums: Array
-    class_numbers: Array
-    bins: int
+N_VALID, N_RIGHT, PAIRS, CLAMPED, WORST, FACTS = 0, 1, 2, 6, 7, 8
 
 
 class Given(NamedTuple):
-    """What a job says, as compiled code reads it."""
+    """What a job says, as compiled code reads it; numbers by the lane for label 0 and 1."""
 
     kind: int
+    wide: bool  # predictions are kept in float64 at first
     ignore_index: int
-    kinds: Array
-    factors: Array
-    gammas: Array
-    smooth: Array
-    squared: Array
+    kinds: Array  # int64 [L]
+    weighted: Array  # bool [L], whether a factor is not 1
+    factors: Array  # float32 [L, 2, lanes]
+    gammas: Array  # float32 [L, 2, lanes]
+    smooth: Array  # float64 [L, 2]
+    squared: Array  # int64 [L]
+    dice: bool  # whether there is a Dice loss
 
 
-@part
-def _fill(preds: Any, labels: Any, start: Any, count: Any, given: Any, keys: Any, doubles: Any, integers: Any) -> Any:
-    seen = load(preds, labels, start, count, given.kind, given.ignore_index, keys, doubles, integers)
-    odds(given.kind, doubles, integers)
-    scores(doubles, integers)
-    return seen
+class Scratch(NamedTuple):
+    """What a thread computes in."""
 
-
-@part
-def _store(count: Any, at: Any, out: Any, start: Any, doubles: Any) -> None:
-    for j in range(count):
-        out[uint64(start + j)] = np.float32(doubles[uint64(at + j)])
+    tile: Array  # float32 [ROWS * LANES]
+    raw: Array  # float64 [LANES]
+    flags: Array  # int32 [LANES]
+    misses: Array  # float32, of every class of the samples of a tile
+    sums: Array  # float64 [samples of a tile, LOSS_SUMS + L]
 
 
 @compiled
@@ -87,285 +84,305 @@ def score_elements(
     preds: Any,
     labels: Any,
     given: Any,
-    tallies: Any,
+    counts: Any,
     counted: Any,
     status: Any,
     pred: Any,
     losses: Any,
     values: Any,
-    doubles: Any,
-    integers: Any,
+    scratch: Any,
 ) -> Any:
     """Score single sigmoids [N]; return in how many the label's probability was raised."""
     clamped = 0
+    tile = scratch.tile
     for start in range(0, len(labels), LANES):
         count = min(LANES, len(labels) - start)
-        load(preds, labels, start, count, given.kind, given.ignore_index, 0, doubles, integers)
-        for j in range(count):
-            fault = lane_fault(j, labels[uint64(start + j)], given.kind, given.ignore_index, doubles)
-            status[uint64(start + j)] = fault
-            integers[VALID + j] = fault == OK
-        odds(given.kind, doubles, integers)
-        scores(doubles, integers)
-        for j in range(count):
-            pred[start + j] = integers[CHOSEN + j]
+        load(preds, labels, start, count, given, tile, scratch.raw, scratch.flags)
+        _statuses(start, count, scratch.flags, status)
+        score(count, given, tile, scratch.raw)
+        _predictions(start, count, tile, pred)
         for i, at in enumerate((P_LABEL, P_PRED, MARGIN, ENTROPY)):
-            _store(count, at, values[i], start, doubles)
-        for i in range(len(given.kinds)):
-            loss_values(given.kinds[i], given.factors[i], given.gammas[i], doubles, integers)
-            if given.kinds[i] == DICE:
-                _element_dice(given.smooth[i], given.squared[i], doubles, integers)
-            _store(count, VALUE, losses[i], start, doubles)
-            if counted:
-                count_values(0, 0, 1, tallies.class_sums[i], tallies.class_numbers[i], doubles, integers)
+            _store(start, count, tile, at, values[i])
+        if given.kind == PROBS:
+            clamped += _raised(0, count, tile)
         if counted:
-            _count(0, 0, 1, tallies, doubles, integers)
-        for j in range(count):
-            if status[start + j] != OK:
-                pred[start + j] = -1
-                values[:, start + j] = np.nan
-                losses[:, start + j] = np.nan
+            make_room(counts, given, False)
+            count_tile(0, count, False, tile, counts)
+        valid, ones, chosen, both = numbers(0, count, tile)
+        if counted:
+            counts.brier[SLOTS - 1] += valid
+            add_pairs(valid, ones, chosen, both, counts.confusion[0])
+        for i in range(len(given.kinds)):
+            if given.kinds[i] == DICE:
+                element_dice(count, given.smooth[i], given.squared[i], tile)
+                keep_valid(count, tile)
             else:
-                clamped += given.kind == PROBS and doubles[P_LABEL + j] < AT_SMALLEST
+                _loss_values(i, 0, count, given, tile)
+            _store(start, count, tile, VALUE, losses[i])
+            if counted:
+                counts.numbers[i, 0] += valid - ones
+                counts.numbers[i, 1] += ones
+                count_values(i, 0, count, False, tile, counts)
+    if counted:
+        empty(counts, given, False)
     return clamped
 
 
 @part
-def _count(first: Any, step: Any, sign: Any, tallies: Any, doubles: Any, integers: Any) -> None:
-    count_lanes(
-        first,
-        step,
-        sign,
-        tallies.bins,
-        doubles,
-        integers,
-        tallies.brier,
-        tallies.top,
-        tallies.ranking,
-        tallies.classwise,
-        tallies.confusion,
-    )
+def _statuses(start: Any, count: Any, flags: Any, status: Any) -> None:
+    for j in range(count):
+        flag = flags[uint64(j)]
+        status[uint64(start + j)] = np.int8(
+            (flag > FINE) + (flag > LEFT_OUT) + (flag > NOT_FINITE) + (flag > LABEL_OFF)
+        )
 
 
 @part
-def _element_dice(smooth: Any, squared: Any, doubles: Any, integers: Any) -> None:
-    for j in range(LANES):
-        error = doubles[MISS + j]
-        error = error * error if squared == 1 else error
-        hit = doubles[P_LABEL + j] if integers[LABEL + j] == 1 else 0.0
-        size = 2.0 * hit + error + smooth[1]
-        doubles[VALUE + j] = (error + (smooth[1] - smooth[0])) / size if size != 0.0 else 0.0
+def _predictions(start: Any, count: Any, tile: Any, pred: Any) -> None:
+    for j in range(count):
+        chosen = np.int64(tile[uint64(CHOSEN + j)])
+        pred[uint64(start + j)] = chosen if tile[uint64(VALID + j)] > 0.0 else -1
+
+
+@part
+def _store(start: Any, count: Any, tile: Any, at: Any, out: Any) -> None:
+    for j in range(count):
+        out[uint64(start + j)] = tile[uint64(at + j)] if tile[uint64(VALID + j)] > 0.0 else np.float32(np.nan)
+
+
+@part
+def _raised(start: Any, end: Any, tile: Any) -> Any:
+    number = 0
+    for j in range(start, end):
+        number += (tile[uint64(P_LABEL + j)] < AT_SMALLEST) & (tile[uint64(VALID + j)] > 0.0)
+    return number
+
+
+@part
+def _loss_values(loss: Any, first: Any, count: Any, given: Any, tile: Any) -> None:
+    """Find VALUE, a loss but Dice; ``first`` is the class of the first lane, 0 if lanes are no classes."""
+    if given.kinds[loss] == FOCAL_OF_2:
+        focal_of_2(count, tile)
+    elif given.kinds[loss] == FOCAL:
+        focal(count, given.gammas[loss, 0, first:], given.gammas[loss, 1, first:], tile)
+    else:
+        cross_entropy(count, tile)
+    if given.weighted[loss]:
+        weigh(count, given.factors[loss, 0, first:], given.factors[loss, 1, first:], tile)
+    keep_valid(count, tile)
 
 
 @compiled
 def score_samples(
     preds: Any,
     labels: Any,
+    size: Any,
     given: Any,
-    tallies: Any,
+    counts: Any,
     classes: Any,
     counted: Any,
     status: Any,
     losses: Any,
     values: Any,
     facts: Any,
-    sums: Any,
-    parts: Any,
-    doubles: Any,
-    integers: Any,
+    scratch: Any,
 ) -> None:
-    """Score samples [N, P]; counts of a sample that turns out faulty are taken back."""
-    for i in range(len(labels)):
-        sums[:] = 0.0
-        facts[i] = 0
-        facts[i, WORST] = -1
-        seen = 0
-        end = 0
-        for start in range(0, labels.shape[1], LANES):
-            count = min(LANES, labels.shape[1] - start)
-            here = load(
-                preds[i],
-                labels[i],
-                start,
-                count,
-                given.kind,
-                given.ignore_index,
-                2 if classes else 0,
-                doubles,
-                integers,
-            )
-            seen |= here
-            if seen & (NONFINITE | BAD_LABEL | BAD_PREDS):
+    """Score samples of ``size`` elements each, in flat arrays; ``classes`` says that each element is a class."""
+    rows = max(1, LANES // max(1, size))
+    for begin in range(0, len(status), rows):
+        end = min(begin + rows, len(status))
+        if size > LANES:
+            seen = seen_flags(preds, labels, begin * size, size, given.kind, given.ignore_index)
+            status[begin] = _status(seen)
+            if status[begin] != OK:
+                losses[:, begin] = np.nan
                 continue
-            odds(given.kind, doubles, integers)
-            scores(doubles, integers)
-            _add_tile(start, count, given, classes, sums, values[i], facts[i], parts, doubles, integers)
-            if counted:
-                _count_tile(start, 1, given, tallies, classes, doubles, integers)
-            end = start + LANES
-        status[i] = _status(seen)
-        if status[i] == 0:
-            _finish_sample(i, given, tallies, classes, counted, losses, values, facts[i], sums, parts)
-            continue
-        losses[:, i] = np.nan
-        if counted:
-            for start in range(0, min(end, labels.shape[1]), LANES):
-                count = min(LANES, labels.shape[1] - start)
-                _fill(preds[i], labels[i], start, count, given, 2 if classes else 0, doubles, integers)
-                _count_tile(start, -1, given, tallies, classes, doubles, integers)
+        scratch.sums[: end - begin] = 0.0
+        for start in range(0, (end - begin) * size, LANES):
+            count = min(LANES, (end - begin) * size - start)
+            seen = load(preds, labels, begin * size + start, count, given, scratch.tile, scratch.raw, scratch.flags)
+            if size <= LANES:
+                _leave_out_samples(begin, end, size, seen, given.kind, status, scratch)
+            score(count, given, scratch.tile, scratch.raw)
+            _add_tile(begin, end, size, start, count, given, classes, counted, counts, values, facts, scratch)
+        for i in range(begin, end):
+            if status[i] == OK and facts[i, N_VALID] == 0:
+                status[i] = IGNORED
+            if status[i] == OK:
+                _finish_sample(i, i - begin, size, given, counts, classes, counted, losses, values, facts, scratch)
+            else:
+                losses[:, i] = np.nan
+    if counted:
+        empty(counts, given, classes)
 
 
 @part
 def _status(seen: Any) -> Any:
-    if not seen & SOME_VALID:
-        return 1
-    if seen & NONFINITE:
-        return 2
-    if seen & BAD_LABEL:
-        return 3
-    return 4 if seen & BAD_PREDS else 0
+    if seen & NOT_FINITE:
+        return NONFINITE
+    if seen & LABEL_OFF:
+        return BAD_LABEL
+    if seen & PREDS_OFF:
+        return BAD_PREDS
+    return OK if seen & FINE else IGNORED
 
 
 @part
-def _add_lanes(at: Any, sums: Any, doubles: Any, integers: Any) -> None:
-    for first in range(0, LANES, SUM_LANES):
-        for k in range(SUM_LANES):
-            j = uint64(first + k)
-            sums[k] += doubles[uint64(at) + j] if integers[uint64(VALID) + j] == 1 else 0.0
+def _leave_out_samples(begin: Any, end: Any, size: Any, seen: Any, kind: Any, status: Any, scratch: Any) -> None:
+    """Set the status of the tile's samples, and have those that cannot be scored count for nothing."""
+    status[begin:end] = OK
+    if not seen & (NOT_FINITE | LABEL_OFF | PREDS_OFF):
+        return
+    for i in range(begin, end):
+        first = (i - begin) * size
+        of_sample = 0
+        for j in range(first, first + size):
+            of_sample |= scratch.flags[uint64(j)]
+        status[i] = _status(of_sample)
+        if status[i] != OK:
+            leave_out(first, first + size, kind, scratch.tile, scratch.raw)
 
 
 @part
 def _add_tile(
+    begin: Any,
+    end: Any,
+    size: Any,
     start: Any,
     count: Any,
     given: Any,
     classes: Any,
-    sums: Any,
+    counted: Any,
+    counts: Any,
     values: Any,
     facts: Any,
-    parts: Any,
-    doubles: Any,
-    integers: Any,
+    scratch: Any,
 ) -> None:
-    """Add a tile to what is known of its sample; every lane of it can be scored."""
-    right, ones, chosen, both, valid, raised = 0, 0, 0, 0, 0, 0
-    for j in range(LANES):
-        here, one, top = integers[VALID + j], integers[LABEL + j], integers[CHOSEN + j]
-        valid += here
-        right += here * (one == top)
-        ones += here * one
-        chosen += here * top
-        both += here * one * top
-        raised += here * (doubles[P_LABEL + j] < AT_SMALLEST)
+    """Add a tile to what is known of its samples, and to the counts."""
+    tile, sums = scratch.tile, scratch.sums
+    length = min(size, count)
+    first = start if classes else 0
+    for row in range(end - begin):
+        low, i = row * length, begin + row
+        _add_sample(low, low + length, given, classes, tile, sums[row], facts[i])
+        if classes:
+            _worst(low, length, start, tile, values[i], facts[i])
+    if counted:
+        make_room(counts, given, classes)
+        count_tile(first, count, classes, tile, counts)
+        valid, ones, chosen, both = numbers(0, count, tile)
+        counts.brier[SLOTS - 1] += valid
+        if not classes:
+            add_pairs(valid, ones, chosen, both, counts.confusion[0])
+        elif given.dice:
+            for j in range(count):
+                scratch.misses[uint64(start + j)] = tile[uint64(MISS + j)] * tile[uint64(VALID + j)]
+    for loss in range(len(given.kinds)):
+        if given.kinds[loss] == DICE:
+            continue
+        _loss_values(loss, first, count, given, tile)
+        for row in range(end - begin):
+            sums[row, LOSS_SUMS + loss] += value_sum(row * length, (row + 1) * length, tile)
+        if counted:
+            count_values(loss, first, count, classes, tile, counts)
+            if not classes:
+                counts.numbers[loss, 0] += valid - ones
+                counts.numbers[loss, 1] += ones
+
+
+@part
+def _add_sample(low: Any, high: Any, given: Any, classes: Any, tile: Any, sums: Any, facts: Any) -> None:
+    valid, ones, chosen, both = numbers(low, high, tile)
     facts[N_VALID] += valid
-    facts[CLAMPED] |= raised > 0
-    facts[N_RIGHT] += right
+    facts[N_RIGHT] += valid - ones - chosen + 2 * both
     facts[PAIRS] += valid - ones - chosen + both
     facts[PAIRS + 1] += chosen - both
     facts[PAIRS + 2] += ones - both
     facts[PAIRS + 3] += both
-    _add_lanes(ENTROPY, sums[ENTROPY_SUM], doubles, integers)
+    if given.kind == PROBS:
+        facts[CLAMPED] |= _raised(low, high, tile) > 0
     if classes:
-        _worst(start, count, values, facts, doubles, integers)
-        _keep_parts(start, count, given, parts, doubles, integers)
+        sums[ENTROPY_SUM] += entropies(low, high, tile)
     else:
-        _add_lanes(P_LABEL, sums[LOSS_SUMS], doubles, integers)
-        _add_lanes(P_PRED, sums[LOSS_SUMS + 1], doubles, integers)
-        _add_lanes(MARGIN, sums[LOSS_SUMS + 2], doubles, integers)
-    _add_overlap(sums, doubles, integers)
-    for loss in range(len(given.kinds)):
-        if given.kinds[loss] != DICE:
-            loss_values(given.kinds[loss], given.factors[loss], given.gammas[loss], doubles, integers)
-            _add_lanes(VALUE, sums[LOSS_SUMS + 3 + loss], doubles, integers)
+        entropy, p_label, p_pred, margin = means(low, high, tile)
+        sums[ENTROPY_SUM] += entropy
+        sums[P_LABEL_SUM] += p_label
+        sums[P_PRED_SUM] += p_pred
+        sums[MARGIN_SUM] += margin
+    if given.dice:
+        hit, error, squares = overlap(low, high, tile)
+        sums[HIT] += hit
+        sums[ERROR] += error
+        sums[SQUARES] += squares
 
 
 @part
-def _add_overlap(sums: Any, doubles: Any, integers: Any) -> None:
-    for first in range(0, LANES, SUM_LANES):
-        for k in range(SUM_LANES):
-            j = uint64(first + k)
-            valid = integers[uint64(VALID) + j] == 1
-            miss = doubles[uint64(MISS) + j] if valid else 0.0
-            sums[HIT, k] += doubles[uint64(P_LABEL) + j] if valid & (integers[uint64(LABEL) + j] == 1) else 0.0
-            sums[ERROR, k] += miss
-            sums[FALSE_ERROR, k] += miss * miss
-
-
-@part
-def _worst(start: Any, count: Any, values: Any, facts: Any, doubles: Any, integers: Any) -> None:
-    worst = np.float32(-1.0) if facts[WORST] < 0 else np.float32(values[0])
-    for j in range(count):
-        loss = np.float32(doubles[CE + j])
-        if integers[VALID + j] == 1 and loss > worst:
-            worst = loss
-            facts[WORST] = start + j
-            values[0], values[1], values[2], values[3] = (
-                doubles[CE + j],
-                doubles[P_LABEL + j],
-                doubles[P_PRED + j],
-                doubles[MARGIN + j],
-            )
-
-
-@part
-def _keep_parts(start: Any, count: Any, given: Any, parts: Any, doubles: Any, integers: Any) -> None:
-    """Keep each class's error, for the class's part of a Dice loss."""
-    for loss in range(len(given.kinds)):
-        if given.kinds[loss] == DICE:
-            for j in range(count):
-                miss = doubles[MISS + j] if integers[VALID + j] == 1 else 0.0
-                parts[loss, start + j, 0] = miss * miss if given.squared[loss] else miss
-
-
-@part
-def _count_tile(start: Any, sign: Any, given: Any, tallies: Any, classes: Any, doubles: Any, integers: Any) -> None:
-    step = 1 if classes else 0
-    _count(start * step, step, sign, tallies, doubles, integers)
-    for loss in range(len(given.kinds)):
-        if given.kinds[loss] != DICE:
-            loss_values(given.kinds[loss], given.factors[loss], given.gammas[loss], doubles, integers)
-            sums, numbers = tallies.class_sums[loss], tallies.class_numbers[loss]
-            count_values(start * step, step, sign, sums, numbers, doubles, integers)
+def _worst(low: Any, length: Any, start: Any, tile: Any, values: Any, facts: Any) -> None:
+    """Find the valid class of the highest cross-entropy, the first of equals."""
+    largest = np.int32(-1)
+    for j in range(length):
+        bits = int_of_float(tile[uint64(CE + low + j)])
+        largest = max(largest, bits if tile[uint64(VALID + low + j)] > 0.0 else np.int32(-1))
+    if start == 0:
+        facts[WORST] = -1
+        values[0] = -1.0
+    if largest < 0:
+        return
+    place = np.int32(LANES)
+    for j in range(length):
+        here = (int_of_float(tile[uint64(CE + low + j)]) == largest) & (tile[uint64(VALID + low + j)] > 0.0)
+        place = min(place, np.int32(j) if here else np.int32(LANES))
+    at = low + place
+    if np.float64(tile[CE + at]) > values[0]:
+        facts[WORST] = start + place
+        values[0], values[1] = tile[CE + at], tile[P_LABEL + at]
+        values[2], values[3] = tile[P_PRED + at], tile[MARGIN + at]
 
 
 @part
 def _finish_sample(
     i: Any,
+    row: Any,
+    size: Any,
     given: Any,
-    tallies: Any,
+    counts: Any,
     classes: Any,
     counted: Any,
     losses: Any,
     values: Any,
     facts: Any,
-    sums: Any,
-    parts: Any,
+    scratch: Any,
 ) -> None:
     """Fill in the values of a sample, and count its Dice losses by class."""
-    number = np.float64(facts[N_VALID])
-    values[i, 4] = _total(sums[ENTROPY_SUM]) / number
+    sums = scratch.sums[row]
+    number = np.float64(facts[i, N_VALID])
+    values[i, 4] = sums[ENTROPY_SUM] / number
     if not classes:
-        for k in range(3):
-            values[i, 1 + k] = _total(sums[LOSS_SUMS + k]) / number
+        values[i, 1] = sums[P_LABEL_SUM] / number
+        values[i, 2] = sums[P_PRED_SUM] / number
+        values[i, 3] = sums[MARGIN_SUM] / number
     for loss in range(len(given.kinds)):
         if given.kinds[loss] != DICE:
-            losses[loss, i] = _total(sums[LOSS_SUMS + 3 + loss]) / number
+            losses[loss, i] = sums[LOSS_SUMS + loss] / number
             continue
         smooth = given.smooth[loss, 1] - given.smooth[loss, 0]
-        error = _total(sums[FALSE_ERROR] if given.squared[loss] == 1 else sums[ERROR])
-        size = 2.0 * _total(sums[HIT]) + error + given.smooth[loss, 1]
-        losses[loss, i] = (error + smooth) / size if size != 0.0 else 0.0
-        if not counted:
-            continue
-        if not classes:
-            count_value(tallies.class_sums[loss], 1, losses[loss, i])
-            continue
-        every, class_sums = parts.shape[1], tallies.class_sums[loss]
-        for c in range(every):
-            part_of_c = np.float32((parts[loss, c, 0] + smooth / every) / size if size != 0.0 else 0.0)
-            count_value(class_sums, c, part_of_c)
+        error = sums[SQUARES] if given.squared[loss] == 1 else sums[ERROR]
+        whole = 2.0 * sums[HIT] + error + given.smooth[loss, 1]
+        share = 1.0 / whole if whole != 0.0 else 0.0
+        losses[loss, i] = (error + smooth) / whole if whole != 0.0 else 0.0
+        if counted and classes:
+            misses = scratch.misses[row * size : (row + 1) * size]
+            _count_parts(misses, given.squared[loss], smooth / size, share, counts.sums[loss])
+        elif counted:
+            count_value(counts.sums[loss].reshape(-1, SLOTS), 1, losses[loss, i])
 
 
 @part
-def _total(sums: Any) -> Any:
-    return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]))
+def _count_parts(misses: Any, squared: Any, smooth: Any, share: Any, sums: Any) -> None:
+    """Count each class's part of a Dice loss among the sums by class and octave."""
+    for c in range(len(misses)):
+        miss = np.float64(misses[uint64(c)])
+        value = np.float32(((miss * miss if squared == 1 else miss) + smooth) * share)
+        octave, units = octave_units(np.int64(int_of_float(value)))
+        if octave < OCTAVES:
+            sums[uint64(c * OCTAVES + octave)] += units
