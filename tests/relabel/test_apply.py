@@ -247,7 +247,7 @@ def test_the_last_word_of_a_reviewer_counts(run, tmp_path):
     )
     done = apply(run, file, tmp_path / "fixed.npy")
     assert np.load(tmp_path / "fixed.npy")[0] == 2
-    assert "Replaced by later ones of the same reviewer: 1." in done.notes
+    assert "Replaced by later ones of the same reviewer: 1, of index 0." in done.notes
 
 
 def test_without_times_nobody_knows_the_last_word(run, tmp_path):
