@@ -38,7 +38,11 @@ FORMATS = (
 @click.option("--top", type=click.IntRange(min=1), metavar="K", help="How many rows.  [default: 200]")
 @click.option("--fraction", type=Share(), help="Share of the rows, 0.01 or 1%.")
 @click.option("--threshold", type=float, help="Rows whose score is at least this (ascending: at most).")
-@click.option("--budget", type=click.Choice(["auto"]), help="As many rows as labels are expected to be wrong.")
+@click.option(
+    "--budget",
+    type=click.Choice(["auto"]),
+    help="As many rows as labels are expected to be wrong among those that pass.",
+)
 @click.option("--per-class", type=click.IntRange(min=1), metavar="K", help="At most K rows of each class.")
 @click.option(
     "--tail-first",

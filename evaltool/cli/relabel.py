@@ -88,7 +88,8 @@ def apply_command(run: str, decisions: tuple[str, ...], output: str, as_json: bo
 
 def _show(applied: Any) -> None:
     people = ", ".join(f"{name} ({count})" for name, count in applied.reviewers.items())
-    click.echo(f"decisions: {applied.n_decisions} on {applied.n_reviewed + applied.n_undecided} labels, by {people}")
+    n_labels = applied.n_reviewed + applied.n_undecided
+    click.echo(f"decisions: {applied.n_decisions} on {n_labels} {'label' if n_labels == 1 else 'labels'}, by {people}")
     redraw = f"{len(applied.to_redraw)} to redraw, " if applied.to_redraw else ""
     click.echo(
         f"labels: {applied.n_changed} changed, {applied.n_kept} kept, {redraw}{applied.n_undecided} undecided, "

@@ -42,7 +42,17 @@ class Filter:
         self._where = None if where is None else Where(where, run.schema, run.class_names if names_given(run) else ())
         self._reviewed = None if exclude is None else _Reviewed(Path(exclude), run, ids)
         self.note = None if self._reviewed is None else self._reviewed.note
-        self._batches = None if self._where is None else run.batches(self._where.columns)
+        self._run = run
+        self.restart()
+
+    @property
+    def lets_all_pass(self) -> bool:
+        """Whether there is neither a condition nor reviewed rows."""
+        return self._where is None and self._reviewed is None
+
+    def restart(self) -> None:
+        """Begin at the first row again."""
+        self._batches = None if self._where is None else self._run.batches(self._where.columns)
         self._left: pa.Table | None = None
 
     def keep(self, rows: Array, start: int, stop: int) -> Array:

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from evaltool.errors import EvaltoolError
 from evaltool.mine import candidates as streams
+from evaltool.mine.expected import ExpectedErrors, budget_errors, check_budget, expected_said
 from evaltool.mine.feedback import SampleWeights, hard_sample, npy_bytes
 from evaltool.mine.files import check_outputs, check_replaced, write_files
 from evaltool.mine.filters import Filter, read_groups
@@ -41,7 +42,7 @@ class Mined:
         table: the rows in list order; see ``mine.table``. With random controls, what reviewers see.
         by: what ranked them.
         n_rows: rows (multilabel: labels) that had a score and passed the filters.
-        n_expected_errors: of the whole run, from the confident joint; None where labels were not judged.
+        n_expected_errors: of the whole run, from the confident joint; None where nothing was judged.
         key: with random controls, everything known of the rows, and ``control``.
         paths: files written.
     """
@@ -101,7 +102,7 @@ def mine(
         top: how many rows; 200 if nothing else says how many.
         fraction: share of the rows.
         threshold: rows whose score is at least (ascending: at most) this.
-        budget: "auto" for as many as labels are expected to be wrong.
+        budget: "auto" for as many as labels are expected to be wrong among the rows that pass the filters.
         per_class: at most so many of each class.
         tail_first: list the rarest classes first; with ``per_class`` they are taken first as well.
         where: boolean SQL expression over the run's columns that rows have to fulfil.
@@ -222,6 +223,8 @@ def _mined(run: Run, options: Any, watcher: Watcher) -> Mined:
         watcher.warned(passing.note)
     if written_as is not None and written_as in LEAVES_OUT:
         watcher.warned(LEAVES_OUT[written_as])
+    if options.budget is not None:
+        check_budget(run, ranking)
     vectors = None if options.embeddings is None else open_embeddings(options.embeddings, run.n_samples)
     judged = ranking.column is None and run.task != "segmentation"
     if vectors is not None and not (options.diverse or options.dedup or (judged and ranking.word == LABEL_ERROR)):
@@ -232,10 +235,12 @@ def _mined(run: Run, options: Any, watcher: Watcher) -> Mined:
     inputs = _inputs(run, ranking, options, watcher, alike=(options.diverse or options.dedup) and vectors is None)
     found = label_errors(run, inputs, watcher) if judged and inputs is not None else None
     if found is not None:
-        watcher.decided([_expected(run, found)])
-    selection = Selection(run, ranking, options, found)
+        watcher.decided([expected_said(run, found)])
+    expected = None if options.budget is None else budget_errors(run, ranking, inputs, found, passing, watcher)
+    selection = Selection(run, ranking, options, expected)
     weights = SampleWeights(run, ranking) if "as_weights" in files or "as_sampler" in files else None
-    _stream(run, ranking, inputs, found, vectors, selection, weights, passing, watcher)
+    filtered = None if passing.lets_all_pass or found is None or ranking.word != LABEL_ERROR else expected
+    _stream(run, ranking, inputs, found, vectors, selection, weights, passing, filtered, watcher)
     rows, controls = selection.rows(inputs, vectors, watcher)
     rows = rows if groups is None else grouped(rows, groups)
     rows, mined = mixed(rows, controls, options.seed)
@@ -272,8 +277,8 @@ def _mined(run: Run, options: Any, watcher: Watcher) -> Mined:
     if asked is not None and len(table):
         asked.tell_size(watcher)
     paths = tuple(contents) if annotation is None else (files["output"], *contents)
-    expected = None if found is None else found.n_expected
-    return Mined(table, ranking.name, selection.n_rows, expected, key, paths)
+    n_expected = expected.of_run if expected is not None else None if found is None else found.n_expected
+    return Mined(table, ranking.name, selection.n_rows, n_expected, key, paths)
 
 
 def _gallery(run: Run, path: Path, options: Any) -> Any:
@@ -291,26 +296,22 @@ def _annotation(run: Run, path: Path, options: Any) -> Any:
 
 
 def _inputs(run: Run, ranking: Ranking, options: Any, watcher: Watcher, *, alike: bool) -> Inputs | None:
-    """Return the predictions and labels where the score, likeness or regions are made of them.
+    """Return the predictions and labels where the score, the budget, likeness or regions are made of them.
 
     Raises:
         EvaltoolError: they cannot be read, and the list cannot be made without them.
     """
-    if ranking.column is not None and not alike and run.task != "segmentation":
+    if ranking.column is not None and not alike and options.budget is None and run.task != "segmentation":
         return None
     try:
         return Inputs(run, preds=options.preds, labels=options.labels)
     except EvaltoolError as error:
+        if ranking.column is not None and options.budget is not None:
+            raise EvaltoolError(f"--budget auto counts errors in the predictions: {error}") from None
         if ranking.column is None or alike or options.preds is not None or options.labels is not None:
             raise
         watcher.warned(f"no boxes of the worst regions: {str(error).splitlines()[0]}")
         return None
-
-
-def _expected(run: Run, found: LabelErrors) -> str:
-    rows = int(found.counts.sum())
-    what = "labels" if run.task != "multilabel" else "labels (one per sample and class)"
-    return f"expected wrong: {found.n_expected:,} of {rows:,} {what}, by the confident joint"
 
 
 def _stream(
@@ -322,9 +323,10 @@ def _stream(
     selection: Selection,
     weights: SampleWeights | None,
     passing: Filter,
+    expected: ExpectedErrors | None,
     watcher: Watcher,
 ) -> None:
-    """Take every candidate to the weights and, past the filters, to the selection."""
+    """Take every candidate to the weights and the expected errors and, past the filters, to the selection."""
     if ranking.column is not None:
         blocks = streams.of_column(run, ranking, watcher)
     elif found is None:
@@ -338,7 +340,10 @@ def _stream(
     for start, stop, rows in blocks:
         if weights is not None:
             weights.add(rows)
-        selection.add(passing.keep(rows, start, stop))
+        passed = passing.keep(rows, start, stop)
+        if expected is not None:
+            expected.add(rows, passed)
+        selection.add(passed)
 
 
 def _with_neighbours(run: Run, blocks: streams.Blocks, embeddings: Any) -> streams.Blocks:

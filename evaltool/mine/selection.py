@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from evaltool.errors import EvaltoolError
-from evaltool.mine.label_errors import LabelErrors
+from evaltool.mine.expected import ExpectedErrors
 from evaltool.mine.order import NONE, Best, hashed, place_in_class
 from evaltool.mine.ranking import Ranking
 from evaltool.mine.variety import MAX_POOL, POOL, distinct, spread, vectors_of
@@ -27,20 +27,19 @@ class Selection:
         run: the run.
         ranking: what ranks.
         options: those of ``mine`` that say how many and which.
-        found: the run's label errors, where labels are judged.
+        expected: of ``--budget auto``: the errors among the rows that pass, complete when ``rows`` is called.
 
     Raises:
-        EvaltoolError: ``--budget auto`` without judged labels.
+        EvaltoolError: an option needs classes, and there are none.
     """
 
-    def __init__(self, run: Run, ranking: Ranking, options: Any, found: LabelErrors | None) -> None:
-        self._run, self._options, self._found = run, options, found
+    def __init__(self, run: Run, ranking: Ranking, options: Any, expected: ExpectedErrors | None) -> None:
+        self._run, self._options, self._expected = run, options, expected
         self.n_rows = 0
-        self._per_label = None if found is None else np.zeros(len(found.counts), np.int64)
         self._least = -math.inf
         if options.threshold is not None:
             self._least = -options.threshold if ranking.ascending else options.threshold
-        self._limit = _limit(run, ranking, options, found)
+        self._limit = _limit(run, options, expected)
         self._rarity = _rarity(run) if options.tail_first else None
         self._alike = options.diverse or options.dedup
         self._best = Best(
@@ -55,8 +54,6 @@ class Selection:
     def add(self, rows: Array) -> None:
         """Add the candidates of consecutive rows."""
         self.n_rows += len(rows)
-        if self._per_label is not None:
-            self._per_label += np.bincount(self._by_label(rows), minlength=len(self._per_label))
         over = rows["key"] >= self._least
         self._best.add(rows[over])
         if self._drawn is not None:
@@ -72,8 +69,10 @@ class Selection:
         limit = self._limit
         if options.fraction is not None:
             limit = math.ceil(round(options.fraction * self.n_rows, 6))
-        elif options.budget is not None:
-            limit = self._expected()
+        elif self._expected is not None:
+            limit = self._expected.number()
+            if self._expected.n_passed:
+                watcher.decided([f"expected wrong among those that passed: {limit:,} of {self._expected.n_passed:,}"])
         rows = self._best.rows()
         if self._alike:
             held = len(rows)
@@ -131,32 +130,13 @@ class Selection:
         free = np.array([pair not in taken for pair in pairs], bool)
         return np.asarray(drawn[free][: self._options.random_controls])
 
-    def _by_label(self, rows: Array) -> Array:
-        assert self._found is not None
-        if self._found.softmax:
-            return np.asarray(rows["label"])
-        return np.asarray(2 * np.maximum(rows["class"], 0) + rows["label"])
 
-    def _expected(self) -> int:
-        """Return how many of the rows that passed the filters are expected to have a wrong label."""
-        assert self._found is not None
-        assert self._per_label is not None
-        return round(float((self._found.expected * self._per_label / np.maximum(self._found.counts, 1)).sum()))
-
-
-def _limit(run: Run, ranking: Ranking, options: Any, found: LabelErrors | None) -> int | None:
+def _limit(run: Run, options: Any, expected: ExpectedErrors | None) -> int | None:
     """Return the most rows that can be selected, None for any number."""
     if options.per_class is not None and not run.num_classes:
         raise EvaltoolError(f"--per-class needs classes\n  {run.name}: task {run.task}\n  Leave it out, or use --top.")
-    if options.budget is not None:
-        if found is None:
-            judged = run.task not in ("regression", "segmentation")
-            raise EvaltoolError(
-                f"--budget auto is the number of labels expected to be wrong\n  {run.name}: {run.task} ranked by "
-                f"{ranking.name} has no such number\n  Say how many with --top"
-                f"{', or rank by label-error' if judged else ' or --fraction'}."
-            )
-        return int(found.n_expected)
+    if expected is not None:
+        return expected.of_run
     if options.fraction is not None:
         rows = run.n_samples * (run.num_classes if run.task == "multilabel" else 1)
         share: float = options.fraction

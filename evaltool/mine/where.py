@@ -26,6 +26,8 @@ FUNCTIONS = {
     *("log2", "log10", "pow", "power", "sign", "mod", "greatest", "least", "isnan", "isinf", "isfinite"),
     *("~~", "!~~", "~~*", "!~~*", "lower", "upper", "length", "trim", "contains", "starts_with", "ends_with"),
     *("prefix", "suffix", "substring", "substr", "strpos", "regexp_matches", "regexp_full_match"),
+    *("like_escape", "not_like_escape", "ilike_escape", "not_ilike_escape", "~~~", "^@"),  # ~~~ is GLOB of strings
+    *("nullif", "if", "list_value", "&", "|", "<<", ">>", "~", "xor", "^", "**", "@"),  # list_value is [a, b]
 }
 
 
@@ -52,10 +54,9 @@ class Where:
         self._named = {name: column for name, column in named.items() if name not in schema.names}
         names = {name.lower(): name for name in (*schema.names, *self._named)}
         used = {_column(name, names, text) for name in _checked_columns(self.connection, text)}
-        if not used:
-            raise _refused(text, "it names no column")
         self._named = {name: column for name, column in self._named.items() if name in used}
-        self.columns = sorted({self._named.get(name, name) for name in used})
+        # a constant has as many values as any column has
+        self.columns = sorted({self._named.get(name, name) for name in used}) or schema.names[:1]
         self._schema = pa.schema([schema.field(name) for name in self.columns])
         # a row of nothing: what cannot be compared shows before any row is read
         self.mask(pa.RecordBatch.from_arrays([pa.nulls(1, field.type) for field in self._schema], schema=self._schema))
@@ -116,6 +117,8 @@ def _checked_columns(connection: Any, text: str) -> list[str]:
     """Return the columns that an expression names, if it is one and holds nothing but what is allowed."""
     import duckdb
 
+    if not text.strip():
+        raise _refused(repr(text), "it is empty")
     if len(text) > MAX_LENGTH:
         raise _refused(text[:60] + "...", f"{len(text)} characters, expected at most {MAX_LENGTH}")
     try:

@@ -11,8 +11,8 @@ from evaltool.relabel.patches import Patches
 from evaltool.relabel.votes import NAMED, REDRAW, Vote, by_label
 
 
-def latest(votes: Sequence[Vote]) -> tuple[list[Vote], int]:
-    """Return the last vote of each reviewer on each label, and how many that leaves out.
+def latest(votes: Sequence[Vote]) -> tuple[list[Vote], list[Vote]]:
+    """Return the last vote of each reviewer on each label, and those that it replaces.
 
     Only times say which is later: without them, votes that differ are a conflict.
     """
@@ -25,7 +25,8 @@ def latest(votes: Sequence[Vote]) -> tuple[list[Vote], int]:
             last[(*key, vote.decision.where)] = vote
         elif before is None or vote.decision.time >= before.decision.time:
             last[key] = vote
-    return list(last.values()), len(votes) - len(last)
+    kept = set(map(id, last.values()))
+    return list(last.values()), [vote for vote in votes if id(vote) not in kept]
 
 
 def redrawn(votes: Sequence[Vote]) -> list[Vote]:

@@ -78,7 +78,10 @@ def apply(
         check_apart(path, [*files_of(opened), *map(Path, paths)])
     report = outcome_of(opened, held, len(read), votes, chosen, conflicts, controls, (output, audit))
     if superseded:
-        report.notes.append(f"Replaced by later ones of the same reviewer: {superseded}.")
+        report.notes.append(
+            f"Replaced by later ones of the same reviewer: {len(superseded)}, "
+            f"of {_indices([vote.index for vote in superseded])}."
+        )
     report.notes += _notes_on_masks(held, votes, report.to_redraw)
     if held.numbers_are_names and any(said.new_label.strip().isdecimal() and not said.given for said in read):
         report.notes.append("A number in new_label was read as the name of a class, not as its index.")

@@ -203,6 +203,9 @@ def _opened_preds(run: Run, record: Mapping[str, Any], given: Any) -> Rows:
             )
         return open_preds(source_of(run, record, given), dtype=dtype, scale=scale)
     parts = record["average"]
+    held = run.given.get("preds")
+    if given is None and isinstance(held, Sequence):
+        given = [None if part["path"] is not None else one for part, one in zip(parts, held, strict=True)]
     sources = [None] * len(parts) if given is None else given
     if isinstance(sources, (str, Path)) or not isinstance(sources, Sequence) or len(sources) != len(parts):
         raise EvaltoolError(
@@ -232,6 +235,8 @@ def source_of(run: Run, record: Mapping[str, Any], given: Any) -> Any:
         EvaltoolError: there is no such file, or it is not the one that was scored.
     """
     role = record["role"]
+    if given is None and record["path"] is None:
+        given = run.given.get(role)
     if given is not None and not isinstance(given, (str, Path)):
         return given
     if given is None and record["path"] is None:

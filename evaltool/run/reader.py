@@ -30,6 +30,7 @@ class Run:
         summary: what ``summary.json`` holds.
         state: the arrays of ``state.npz`` by name.
         schema: names, types and formulas of the columns of ``scores.parquet``.
+        given: of scores, what they were made of by role; {} of a run that was opened by its path.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Run:
         state: Mapping[str, Array],
         schema: pa.Schema,
         table: pa.Table | None = None,
+        given: Mapping[str, Any] | None = None,
     ) -> None:
         self.path = path
         self.name = "scores" if path is None else path.resolve().name
@@ -48,6 +50,7 @@ class Run:
         self.summary = summary
         self.state = state
         self.schema = schema
+        self.given = given or {}
         self._table = table
 
     @property
@@ -102,7 +105,10 @@ def open_run(source: Any) -> Run:
         return source
     if not isinstance(source, (str, Path)):
         return _of_scores(source)
-    path = Path(source)
+    return _of_directory(Path(source), {})
+
+
+def _of_directory(path: Path, given: Mapping[str, Any]) -> Run:
     _check_whole(path)
     manifest = _json(path / MANIFEST)
     if manifest.get("format") != FORMAT:
@@ -112,7 +118,8 @@ def open_run(source: Any) -> Run:
         )
     schema = _undamaged(path / SCORES, pyarrow.parquet.read_schema)
     state = _undamaged(path / STATE, _arrays)
-    return Run(path=path, manifest=manifest, summary=_json(path / SUMMARY), state=state, schema=schema)
+    summary = _json(path / SUMMARY)
+    return Run(path=path, manifest=manifest, summary=summary, state=state, schema=schema, given=given)
 
 
 def _of_scores(scores: Any) -> Run:
@@ -121,8 +128,9 @@ def _of_scores(scores: Any) -> Run:
             f"this is no run\n  got {type(scores).__name__}, expected a run's path or what evaltool.score returned\n"
             "  Score first: evaltool.score(preds, labels)."
         )
+    given = getattr(scores, "given", {})
     if scores.path is not None:
-        return open_run(scores.path)
+        return _of_directory(Path(scores.path), given)
     return Run(
         path=None,
         manifest=scores.manifest,
@@ -130,6 +138,7 @@ def _of_scores(scores: Any) -> Run:
         state=scores.state.arrays(),
         schema=scores.schema,
         table=scores.table,
+        given=given,
     )
 
 

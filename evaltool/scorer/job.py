@@ -114,7 +114,9 @@ def score(
     _check_numbers(max_bad, batch_size, scale, ignore_index)
     asked = asked_losses(losses)
     with opened_progress(progress) as watcher, opened_preds(preds, SimpleNamespace(**options), watcher) as source:
-        return _scores(source, labels, asked, SimpleNamespace(**options), watcher)
+        scores = _scores(source, labels, asked, SimpleNamespace(**options), watcher)
+    scores.given = {"labels": labels} if model is not None else {"preds": preds, "labels": labels}
+    return scores
 
 
 def _scores(preds: Any, labels: Any, asked: Mapping[str, Any], options: Any, watcher: Watcher) -> Scores:

@@ -79,6 +79,8 @@ class Scores:
         manifest: what ``run.json`` holds.
         path: the run's directory, None while not saved.
         state: the counts behind the summary.
+        given: what was scored by role, "preds" and "labels", as it was passed: arrays are not copied. ``mine``,
+            ``report`` and ``relabel.apply`` read those of them that came from memory again.
         failure: why more rows were bad than ``max_bad`` allows, None where they were not.
     """
 
@@ -100,6 +102,7 @@ class Scores:
         self.manifest = manifest
         self.path = path
         self.failure = failure
+        self.given: Mapping[str, Any] = {}
 
     @property
     def columns(self) -> Columns:

@@ -82,8 +82,6 @@ def saved(page):
     """Press D and return the rows of the CSV, and its text."""
     with page.expect_download() as download:
         page.keyboard.press("d")
-        if page.locator("#ask").is_visible():
-            page.click("#nameless")
     text = download.value.path().read_bytes().decode()
     assert re.fullmatch(r"list\.decisions(\.[a-z-]+)?\.csv", download.value.suggested_filename)
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
@@ -140,20 +138,24 @@ def test_a_name_typed_late_stands_on_all_that_was_decided_before(open_page, list
     assert [row["reviewer"] for row in decided] == ["Dana Ö'Neil"] * 4
 
 
-def test_a_download_without_a_name_asks_for_one(open_page, browser, listed):
+def test_a_download_without_a_name_is_saved_at_once_and_says_so(open_page, browser, listed):
     page = open_page(listed[1])
-    press(page, "k", "d")
-    assert page.locator("#ask").is_visible()
-    assert page.evaluate("document.activeElement.id") == "reviewer"
-    page.keyboard.type("Dana Ö'Neil")
+    press(page, "k")
+    assert not page.locator("#nameless").is_visible()
     with page.expect_download() as download:
-        press(page, "Enter")
+        page.click("#download")
+    assert download.value.suggested_filename == "list.decisions.csv"
+    decided, text = saved(page)
+    assert [(row["decision"], row["reviewer"]) for row in decided] == [("keep", "")]
+    assert "without the reviewer's name" in page.inner_text("#nameless")
+    page.fill("#reviewer", "Dana Ö'Neil")
+    press(page, "Enter")
+    assert not page.locator("#nameless").is_visible()
+    with page.expect_download() as download:
+        press(page, "d")
     assert download.value.suggested_filename == "list.decisions.dana-o-neil.csv"
     assert "Dana Ö'Neil" in download.value.path().read_text("utf-8")
-    assert not page.locator("#ask").is_visible()
-    page = open_page(listed[1], context=browser.new_context())
-    press(page, "k")
-    _, text = saved(page)
+    assert not page.locator("#nameless").is_visible()
     page = open_page(listed[1], context=browser.new_context())
     load(page, text)
     page.fill("#reviewer", "Bo")

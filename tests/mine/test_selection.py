@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+import torch
 
 import evaltool
 from evaltool.errors import EvaltoolError
@@ -87,8 +88,6 @@ def test_budget_auto_is_what_is_expected_wrong_among_the_rows_that_count(run):
     some = mine(run, budget="auto", where="label < 2")
     assert 0 < len(some.table) < len(whole.table)
     assert set(some.table["label"].to_pylist()) <= {0, 1}
-    with pytest.raises(EvaltoolError, match="budget auto"):
-        mine(run, by="ce", budget="auto")
 
 
 def test_where_and_fraction_count_the_rows_that_pass(run):
@@ -266,10 +265,27 @@ def test_options_that_mean_nothing(run, options):
         mine(run, **options)
 
 
-def test_scores_in_memory_need_their_arrays_again(tmp_path):
-    preds, labels = problem("multiclass", 30)
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
+def test_scores_in_memory_know_their_arrays_and_a_saved_run_does_not(tmp_path, kind):
+    preds, labels = map(kind, problem("multiclass", 30))
     scores = evaltool.score(preds, labels, preds_are="logits")
-    with pytest.raises(EvaltoolError, match="came from memory"):
+    assert scores.given["preds"] is preds  # no copy
+    given = mine(scores.save(tmp_path / "a.run"), preds=preds, labels=labels).table
+    assert len(given) == 30
+    assert mine(scores, by="label-error").table.equals(given)
+    with pytest.raises(EvaltoolError, match="preds of this run came from memory"):
+        mine(tmp_path / "a.run")
+    assert len(mine(tmp_path / "a.run", by="ce").table) == 30
+    with pytest.raises(EvaltoolError, match="not those that were scored"):
+        mine(scores, preds=preds[:9])
+
+
+def test_averaged_scores_know_their_arrays_and_files(tmp_path):
+    (preds, labels), (others, _) = problem("multiclass", 30), problem("multiclass", 30, 1)
+    np.save(tmp_path / "a.npy", preds)
+    given = [tmp_path / "a.npy", others]
+    scores = evaltool.score(given, labels, average=True)
+    assert mine(scores).table.equals(mine(scores, preds=given, labels=labels).table)
+    np.save(tmp_path / "a.npy", preds + 1)
+    with pytest.raises(EvaltoolError, match="another digest"):
         mine(scores)
-    assert len(mine(scores, preds=preds, labels=labels).table) == 30
-    assert len(mine(scores, by="ce").table) == 30

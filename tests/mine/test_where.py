@@ -55,6 +55,24 @@ ROWS = pa.RecordBatch.from_pydict(
         ("run.ce > 1", [1, 3]),
         ("label::VARCHAR = '1'", [1]),
         ("\n ce\n>1 ", [1, 3]),
+        ("true", [0, 1, 2, 3]),
+        ("1 = 2", []),
+        ("NOT false AND 1 < 2", [0, 1, 2, 3]),
+        ("nullif(ce, 0.5) > 0", [1, 3]),
+        ("if(label > 1, ce > 1, true)", [0, 1, 3]),
+        ("id GLOB '[ab]?[0-9]'", [0, 1]),
+        ("id NOT GLOB 'a*'", [1, 3]),
+        ("id LIKE '%!*%' ESCAPE '!'", [3]),
+        ("id NOT LIKE '%!=%' ESCAPE '!'", [1, 3]),
+        ("id ILIKE 'A!=_' ESCAPE '!'", [0]),
+        ("ce IN [0.5, 2]", [0, 1]),
+        ("label NOT IN [0, 3]", [1, 2]),
+        ("label & 1 = 1", [1, 3]),
+        ("(label | 1) = 3 AND label >> 1 = 1", [2, 3]),
+        ("label << 1 = 2", [1]),
+        ("xor(label, 1) = 0", [1]),
+        ("~label = -1", [0]),
+        ("label ** 2 = 4", [2]),
     ],
 )
 def test_expressions(text, rows):
@@ -96,8 +114,11 @@ REFUSED = [
     " ",
     "ce",
     "label",
-    "true",
-    "1 = 1",
+    "()",
+    "1",
+    "NULL",
+    "'true'",
+    "[true]",
     "nosuch > 1",
     "ce >",
     "ce > 1; DROP TABLE run",
@@ -115,6 +136,14 @@ REFUSED = [
     "label IN (FROM 'FILE')",
     "ce > 1 AND read_text('FILE') IS NOT NULL",
     "ce > 1 AND glob('FILE') IS NOT NULL",
+    "id IN (SELECT file FROM glob('*'))",
+    "label = ANY(SELECT 1)",
+    "label IN [getenv('HOME')]",
+    "label IN list_transform([1], x -> x)",
+    "nullif(read_text('FILE'), '') IS NULL",
+    "if(true, (SELECT true), false)",
+    "main.nullif(ce, 1) IS NULL",
+    "label << 100 = 1",
     "ce > 1 AND getenv('HOME') = '/root'",
     "ce > 1 AND current_setting('home_directory') = ''",
     "ce > 1 AND nextval('s') = 1",
@@ -197,6 +226,11 @@ PIECES += [
     "$1",
     ".",
     "x ->",
+    "GLOB",
+    "LIKE",
+    "ESCAPE",
+    "&",
+    "true",
 ]
 
 
@@ -224,3 +258,9 @@ def test_outside_is_closed_even_to_what_is_not_checked(tmp_path):
         with pytest.raises(duckdb.Error):
             where.connection.execute(statement).fetchall()
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\t"])
+def test_nothing_is_called_empty(text):
+    with pytest.raises(EvaltoolError, match=r"it is empty"):
+        Where(text, SCHEMA)

@@ -247,7 +247,7 @@ def test_the_last_word_of_a_reviewer_counts(run, tmp_path):
     )
     done = apply(run, file, tmp_path / "fixed.npy")
     assert np.load(tmp_path / "fixed.npy")[0] == 2
-    assert "Replaced by later ones of the same reviewer: 1." in done.notes
+    assert "Replaced by later ones of the same reviewer: 1, of index 0." in done.notes
 
 
 def test_without_times_nobody_knows_the_last_word(run, tmp_path):
@@ -390,11 +390,13 @@ def test_binary_and_one_hot_labels(rng, tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "one_hot.npy"), np.eye(3)[[0, 1, 1, 0]])
 
 
-def test_labels_from_memory_have_to_be_given(rng, tmp_path):
+def test_labels_from_memory_have_to_be_given_to_a_saved_run(rng, tmp_path):
     scores = evaltool.score(rng.normal(size=(4, 3)), np.array([0, 1, 2, 0]))
     file = decided(tmp_path / "d.csv", "2,keep", header="index,decision")
+    apply(scores, file, tmp_path / "fixed.npy")
+    assert np.load(tmp_path / "fixed.npy").tolist() == [0, 1, 2, 0]
     with pytest.raises(EvaltoolError, match="the labels of this run came from memory"):
-        apply(scores, file, tmp_path / "fixed.npy")
+        apply(scores.save(tmp_path / "a.run"), file, tmp_path / "again.npy")
 
 
 def test_regression_has_no_classes(rng, tmp_path):

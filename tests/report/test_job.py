@@ -105,9 +105,10 @@ def test_a_thousand_classes_make_a_page_below_2_mb(rng, tmp_path):
     assert (tmp_path / "r.html").stat().st_size < 2_000_000
 
 
-def test_predictions_that_are_gone_are_a_note_and_given_wrongly_an_error(rng):
+def test_predictions_that_are_gone_are_a_note_and_given_wrongly_an_error(rng, tmp_path):
     scores, preds, _ = scored("multiclass", rng)
-    notes = report(scores).document["provenance"]["notes"]
+    assert report(scores).document["provenance"]["notes"] == []
+    notes = report(scores.save(tmp_path / "a.run")).document["provenance"]["notes"]
     assert len(notes) == 1
     assert "came from memory" in notes[0]
     with pytest.raises(EvaltoolError, match="not those that were scored"):

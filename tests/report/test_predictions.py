@@ -377,7 +377,9 @@ def test_what_cannot_be_read_is_said_and_the_rest_is_there(problem, tmp_path):
     changed = predictions_of(run, numbers)
     paths[0].unlink()
     moved = predictions_of(run, numbers)
-    memory = predictions_of(scored(preds, labels, preds_are="logits"), numbers)
+    memory = predictions_of(
+        open_run(evaltool.score(preds, labels, preds_are="logits").save(tmp_path / "m.run")), numbers
+    )
     for found, words in ((changed, "not those that were scored"), (moved, "no longer there"), (memory, "from memory")):
         assert words in found["notes"][0]
         assert words in found["calibration"]["temperature"]["reason"]

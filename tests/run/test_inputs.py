@@ -192,9 +192,13 @@ def test_an_array_of_another_shape_is_refused(files):
     )
 
 
-def test_inputs_from_memory_must_be_given_again():
-    assert error_of(scored(LOGITS, LABELS, preds_are="logits")) == (
-        "the preds of this run came from memory\n  scores: preds [30, 4]\n"
+def test_inputs_from_memory_must_be_given_again_to_a_saved_run(tmp_path):
+    scores = evaltool.score(LOGITS, LABELS, preds_are="logits", progress=None)
+    assert Inputs(open_run(scores)).preds.shape == (30, 4)
+    scores.save(tmp_path / "a.run")
+    assert not Inputs(open_run(scores)).are_recorded
+    assert error_of(open_run(tmp_path / "a.run")) == (
+        "the preds of this run came from memory\n  a.run: preds [30, 4]\n"
         "  Give them again: preds=array in Python, --preds FILE on the command line."
     )
 

@@ -89,27 +89,26 @@ function slug(name) {
   return bare.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-+|-+$/g, "");
 }
 
-function askDownload() {
-  if (byId("download").disabled) return announce("Nothing is decided yet.");
-  store.nameOwn();
-  if (!store.unnamed().length) return download();
-  byId("ask").hidden = false;
-  return byId("reviewer").focus();
+function showNameless(shown) {
+  byId("nameless").hidden = !shown;
 }
 
 function nameGiven() {
   store.nameOwn();
+  if (!store.unnamed().length) showNameless(false);
   if (current) showDecision();
 }
 
 function download() {
-  byId("ask").hidden = true;
+  if (byId("download").disabled) return announce("Nothing is decided yet.");
+  store.nameOwn();
   const blob = new Blob([decisionsCsv()], { type: "text/csv;charset=utf-8" });
   const link = element("a", { download: `${[config.file, "decisions", slug(store.reviewer())].filter(Boolean).join(".")}.csv` });
   link.href = URL.createObjectURL(blob);
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   store.unsaved = 0;
+  return showNameless(store.unnamed().length > 0);
 }
 
 async function loadCsv(file) {

@@ -18,7 +18,7 @@ const KEYS = {
   1: () => toggleMask("label"),
   2: () => toggleMask("prediction"),
   3: () => toggleMask("disagreement"),
-  d: askDownload,
+  d: download,
   "/": () => byId("filter-text").focus(),
   "?": () => byId("help").showModal(),
 };
@@ -42,7 +42,6 @@ function onKey(event) {
   }
   if (event.key === "Enter" && event.target.matches("#reviewer, #filter-text")) {
     event.target.blur();
-    if (event.target.id === "reviewer" && !byId("ask").hidden && store.reviewer()) download();
   }
   if (isTyping(event.target)) return;
   if (event.target.matches(".text") && event.key.startsWith("Arrow")) return; // it scrolls
@@ -68,8 +67,7 @@ function setUpButtons() {
     next: () => step(1),
     previous: () => step(-1),
     undo,
-    download: askDownload,
-    nameless: download,
+    download,
     "clear-all": clearFilters,
     "show-help": () => byId("help").showModal(),
     load: () => byId("load-file").click(),
