@@ -53,9 +53,9 @@ def working_dtype(preds: Array) -> Any:
 
 
 def aligned(size: int, dtype: Any) -> Array:
-    """Return a flat array that starts at a cache line."""
+    """Return a flat array of zeros that starts at a cache line; lanes without a sample read what is in it."""
     dtype = np.dtype(dtype)
-    room = np.empty(size * dtype.itemsize + LINE, np.uint8)
+    room = np.zeros(size * dtype.itemsize + LINE, np.uint8)
     start = -room.ctypes.data % LINE
     return room[start : start + size * dtype.itemsize].view(dtype)
 
