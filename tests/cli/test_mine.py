@@ -87,7 +87,6 @@ def test_every_option_is_that_of_python(cli, run):
         (["--embeddings", "labels.npy"], "there is not one embedding per sample"),
         (["--embeddings", "empty.npy"], "empty.npy: shape [10, 0], dtype float32, expected floats [10, d], d >= 1\n"),
         (["--random-controls", "2"], "random controls need a file"),
-        (["--by", "ce", "--budget", "auto"], "--budget auto is the number of labels expected to be wrong"),
         (["--by", "ambiguous", "--ascending"], "ambiguous has an order of its own"),
         (["--preds", "labels.npy"], "the preds are not those that were scored"),
         (["--top", "3", "--fraction", "1%"], "--top and --fraction both say how many rows"),
