@@ -57,12 +57,12 @@ def _transposed_square(
             found = [builder.gep(data, [builder.add(start, builder.mul(step, place))]) for place in places]
             return [builder.bitcast(pointer, vector.as_pointer()) for pointer in found]
 
-        def loaded(pointer: Any) -> Any:
+        def line_at(pointer: Any) -> Any:
             value = builder.load(pointer)
             value.align = width
             return value
 
-        lines = [loaded(pointer) for pointer in pointers(source, args[0], args[1], args[2])]
+        lines = [line_at(pointer) for pointer in pointers(source, args[0], args[1], args[2])]
         half = size // 2
         # each round pairs the lines of the two halves; after as many as halve the square down to 1 it is transposed
         low = ir.Constant(ir.VectorType(ir.IntType(32), size), [i // 2 + (i % 2) * size for i in range(size)])
